@@ -1,0 +1,1 @@
+"""Run folders: manifest, raw records per finished cell, Parquet."""

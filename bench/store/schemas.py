@@ -1,0 +1,103 @@
+"""The tables of a run: one row per observation, units in the column names, no aggregation.
+
+A run folder:
+
+    manifest.json                      see Manifest in bench.store.manifest
+    cells/EXPERIMENT/SCHEME/WORKLOAD/PARAMS/rN/
+        cell.json                      one CELL record (written last: its presence is "finished")
+        requests.parquet               rows of REQUESTS   (those that the experiment records)
+        activations.parquet            rows of ACTIVATIONS
+        memory.parquet                 rows of MEMORY
+    failed/...                         the same for cells that failed, with cell.json's error
+    figures/, report.html              made by analysis, can be made again at any time
+    logs/
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+_CELL_KEY = [
+    pa.field("experiment", pa.string(), nullable=False),
+    pa.field("scheme", pa.string(), nullable=False),
+    pa.field("workload", pa.string(), nullable=False),  # "mix" for the paper's request mix
+    pa.field("params", pa.string(), nullable=False),  # canonical JSON, e.g. {"pool_mb":1024}
+    pa.field("repetition", pa.int32(), nullable=False),
+]
+
+REQUESTS = pa.schema(
+    [
+        *_CELL_KEY,
+        pa.field("index", pa.int64(), nullable=False),  # position in the schedule
+        pa.field("action", pa.string(), nullable=False),  # the workload's name, also in a mix
+        pa.field("warmup", pa.bool_(), nullable=False),
+        # nanoseconds since the load began, on the load generator's monotonic clock
+        pa.field("intended_ns", pa.int64(), nullable=False),
+        pa.field("actual_ns", pa.int64()),  # null: dropped, never sent
+        pa.field("end_ns", pa.int64()),
+        pa.field("status", pa.int32()),  # HTTP status; null: no answer
+        pa.field("ok", pa.bool_(), nullable=False),  # 200 and the result was the right one
+        pa.field("error", pa.string(), nullable=False),  # "" when ok
+        pa.field("activation_id", pa.string(), nullable=False),  # "" when none
+    ]
+)
+
+ACTIVATIONS = pa.schema(
+    [
+        *_CELL_KEY,
+        pa.field("activation_id", pa.string(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("warmup", pa.bool_(), nullable=False),
+        pa.field("container_id", pa.string(), nullable=False),
+        pa.field("cold", pa.bool_(), nullable=False),
+        # on the testbed's clock
+        pa.field("wait_ns", pa.int64(), nullable=False),  # receipt to start of init or run
+        pa.field("init_ns", pa.int64(), nullable=False),  # 0 when warm
+        pa.field("run_ns", pa.int64(), nullable=False),  # the /run call alone
+        # reply to the container being ready for the next; null where the platform cannot tell
+        pa.field("busy_after_ns", pa.int64()),
+        pa.field("success", pa.bool_(), nullable=False),
+    ]
+)
+
+MEMORY = pa.schema(
+    [
+        *_CELL_KEY,
+        pa.field("containers", pa.int32(), nullable=False),  # alive when the sample was taken
+        pa.field("container_id", pa.string(), nullable=False),  # "" for a guest-wide sample
+        pa.field("requests", pa.int64(), nullable=False),  # served by that container before
+        # sums over the container's processes; null in a guest-wide sample
+        pa.field("pss_bytes", pa.int64()),
+        pa.field("private_bytes", pa.int64()),
+        pa.field("rss_bytes", pa.int64()),
+        pa.field("cgroup_current_bytes", pa.int64()),
+        pa.field("cgroup_peak_bytes", pa.int64()),
+        pa.field("cgroup_anon_bytes", pa.int64()),
+        pa.field("cgroup_file_bytes", pa.int64()),
+        pa.field("cgroup_kernel_bytes", pa.int64()),
+        # guest-wide; null in a container sample
+        pa.field("available_bytes", pa.int64()),
+    ]
+)
+
+#: cell.json, and with one row per cell the frame `cells`.
+CELLS = pa.schema(
+    [
+        *_CELL_KEY,
+        pa.field("status", pa.string(), nullable=False),  # "ok", "failed"
+        pa.field("error", pa.string(), nullable=False),  # "" when ok
+        pa.field("hint", pa.string(), nullable=False),
+        pa.field("boot_id", pa.string(), nullable=False),  # of the testbed
+        pa.field("started_s", pa.float64(), nullable=False),  # Unix time on the harness's clock
+        pa.field("ended_s", pa.float64(), nullable=False),
+        pa.field("requests", pa.int64(), nullable=False),  # scheduled, warm-up included
+        pa.field("late", pa.int64(), nullable=False),  # sent over 5 ms after the intended time
+        pa.field("dropped", pa.int64(), nullable=False),  # never sent
+        pa.field("wrong", pa.int64(), nullable=False),  # answered with a wrong result
+        pa.field("platform_cpu_share", pa.float64()),  # of the testbed's CPUs, while under load
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "activations": ACTIVATIONS, "memory": MEMORY}
