@@ -1,0 +1,1 @@
+"""Content-addressed build steps: kernel, guest image, runtime images, guest disk."""
