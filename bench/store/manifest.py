@@ -47,3 +47,5 @@ class Manifest(msgspec.Struct, kw_only=True):
     stages: list[Stage]
     planned_cells: int
     failures: list[str]  # what failed outside of cells
+    schemes: list[str] = []  # in figure order (scheme.toml); empty: by name
+    workloads: list[str] = []  # likewise

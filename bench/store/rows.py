@@ -1,0 +1,100 @@
+"""The records of a run as typed rows, one struct per table of `bench.store.schemas`.
+
+A row carries no cell key: the store adds it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bench.store.keys import CellKey
+
+
+class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One scheduled request, sent or not; times since the load began."""
+
+    index: int
+    action: str
+    warmup: bool
+    intended_ns: int
+    actual_ns: int | None
+    end_ns: int | None
+    status: int | None
+    ok: bool
+    error: str = ""
+    activation_id: str = ""
+
+
+class ActivationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One activation, as the platform on the testbed recorded it."""
+
+    activation_id: str
+    action: str
+    warmup: bool
+    container_id: str
+    cold: bool
+    wait_ns: int
+    init_ns: int
+    run_ns: int
+    busy_after_ns: int | None = None
+    success: bool = True
+
+
+class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One memory sample: of a container, or (container_id "") of the whole guest."""
+
+    containers: int
+    container_id: str = ""
+    requests: int = 0
+    pss_bytes: int | None = None
+    private_bytes: int | None = None
+    rss_bytes: int | None = None
+    cgroup_current_bytes: int | None = None
+    cgroup_peak_bytes: int | None = None
+    cgroup_anon_bytes: int | None = None
+    cgroup_file_bytes: int | None = None
+    cgroup_kernel_bytes: int | None = None
+    available_bytes: int | None = None
+
+
+Row = RequestRow | ActivationRow | MemoryRow
+
+
+class CellRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """cell.json: how one cell went. A status of "failed" sends it to failed/."""
+
+    experiment: str
+    scheme: str
+    workload: str
+    params: str
+    repetition: int
+    status: str = "ok"
+    error: str = ""
+    hint: str = ""
+    boot_id: str = ""
+    started_s: float
+    ended_s: float
+    requests: int = 0
+    late: int = 0
+    dropped: int = 0
+    wrong: int = 0
+    platform_cpu_share: float | None = None
+
+    @classmethod
+    def of(cls, key: CellKey, *, started_s: float, ended_s: float, **facts: object) -> CellRecord:
+        """A record for a key; `facts` are the other fields by name."""
+        fields = {
+            "experiment": key.experiment,
+            "scheme": key.scheme,
+            "workload": key.workload,
+            "params": key.params,
+            "repetition": key.repetition,
+            "started_s": started_s,
+            "ended_s": ended_s,
+        }
+        return msgspec.convert({**fields, **facts}, cls)
+
+    @property
+    def key(self) -> CellKey:
+        """The cell's name."""
+        return CellKey(self.experiment, self.scheme, self.workload, self.params, self.repetition)
