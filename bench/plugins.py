@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
+from pydantic import Field
 
 from bench.errors import ConfigError
 from bench.paths import RUNTIMES, WORKLOADS
+from bench.tomlfile import Strict, convert, read
 
-Spec = TypeVar("Spec")
+Spec = TypeVar("Spec", bound=Strict)
 
 
-class SchemeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SchemeSpec(Strict):
     """runtimes/NAME/scheme.toml."""
 
     #: One line for tables and the report.
@@ -30,19 +30,19 @@ class SchemeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     #: True: needs our patched kernel on the testbed.
     needs_kernel: bool = False
     #: Environment of the container, read by the launcher.
-    env: dict[str, str] = {}
+    env: dict[str, str] = Field(default_factory=dict)
     #: Order in figures and tables.
     order: int = 100
 
 
-class WorkloadSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class WorkloadSpec(Strict):
     """workloads/NAME/workload.toml."""
 
     summary: str
     #: Where the function comes from, e.g. "FunctionBench".
     origin: str
     #: PyPI requirements of the function (pinned), part of the base image.
-    packages: list[str] = []
+    packages: tuple[str, ...] = ()
     #: Memory limit of the action in MB.
     memory_mb: int = 256
     #: Time limit of the action on native hardware.
@@ -109,10 +109,9 @@ def _read_all(root: Path, file: str, kind: type[Spec]) -> Sequence[tuple[Path, S
     found: list[tuple[Path, Spec]] = []
     problems: list[str] = []
     for path in sorted(root.glob(f"*/{file}")):
-        try:
-            found.append((path.parent, msgspec.convert(tomllib.loads(path.read_text()), kind)))
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-            problems.append(f"{path}: {error}")
+        spec = convert(read(path, problems), kind, str(path), problems)
+        if spec is not None:
+            found.append((path.parent, spec))
     if problems:
         raise ConfigError(problems, hint="mend the named keys")
     return found

@@ -1,0 +1,171 @@
+"""The command line: `rewind-bench`. Errors become one message, a hint, and a distinct exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from bench.errors import BenchError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="What isolating one serverless request from the next costs, and whether it holds.",
+)
+INTERRUPTED = 130
+ProfileOption = Annotated[str, typer.Option(help="A file in configs/ (without .toml), or a path to one.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change one key of the profile, as in --set testbed.memory_mb=8192."),
+]
+
+
+@app.command()
+def doctor(
+    install: Annotated[bool, typer.Option(help="Install what is missing, where that is allowed.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Say only what is missing.")] = False,
+) -> None:
+    """Say what is missing on this machine, with the command that mends it."""
+    from bench import doctor as checks
+
+    checks.main(install=install, quiet=quiet)
+
+
+@app.command()
+def build(profile: ProfileOption = "quick", settings: SetOption = None) -> None:
+    """Build kernel, guest and images for a profile, without running anything."""
+    from bench import config, provision
+    from bench.progress import Progress
+
+    progress = Progress()
+    products = provision.build_products(config.load(profile, overrides(settings or [])), progress)
+    for name, digest in sorted(products.digests.items()):
+        Console().print(f"{digest[:12]}  {name}", highlight=False)
+    progress.summary()
+
+
+@app.command()
+def run(
+    profile: ProfileOption = "quick",
+    testbed: Annotated[str | None, typer.Option(help="vm, local, or user@host[:port].")] = None,
+    schemes: Annotated[str | None, typer.Option(help="Comma-separated, instead of the profile's.")] = None,
+    workloads: Annotated[str | None, typer.Option(help="Comma-separated, instead of the profile's.")] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Go on with the newest unfinished run of this profile, if there is one.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Where run folders go (default: results/).")] = None,
+    settings: SetOption = None,
+) -> None:
+    """Run a profile: build, boot, deploy, drive, measure, plot."""
+    from bench import config, runs
+    from bench.paths import RESULTS
+    from bench.progress import Progress
+    from bench.refresh import Reporter
+    from bench.runner import Run
+
+    changes = overrides(settings or [])
+    if testbed is not None:
+        remote = "@" in testbed
+        changes |= {"testbed.kind": "ssh" if remote else testbed}
+        changes |= {"testbed.host": testbed} if remote else {}
+    for key, value in (("schemes", schemes), ("workloads", workloads)):
+        if value is not None:
+            changes[key] = [name.strip() for name in value.split(",") if name.strip()]
+    resolved = config.load(profile, changes)
+    root = out or RESULTS
+    progress = Progress()
+    folder = runs.resume(resolved, root) if resume else None
+    if folder is not None:
+        progress.say(f"going on with {folder.path}")
+    with folder or runs.new(resolved, root) as folder:
+        reporter = Reporter(folder.path, progress)
+        try:
+            Run(resolved, folder, progress, reporter).execute()
+        finally:
+            progress.summary()
+            progress.console.print(f"\nrun:    {folder.path}\nreport: {reporter.path}", soft_wrap=True)
+
+
+@app.command()
+def report(run_folder: Annotated[Path, typer.Argument(help="A folder results/RUN.")]) -> None:
+    """Make figures and report of a run again. Needs neither VM nor root."""
+    from analysis import report as reports
+
+    Console().print(f"report: {reports.write(run_folder)}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def vm(
+    profile: ProfileOption = "quick",
+    command: Annotated[list[str] | None, typer.Argument(help="Run this instead of a shell.")] = None,
+) -> None:
+    """Boot the guest of a profile and get a shell in it."""
+    from bench import config, shell
+    from bench.progress import Progress
+
+    raise typer.Exit(shell.open_shell(config.load(profile), command or [], Progress()))
+
+
+@app.command()
+def clean(
+    cache: Annotated[bool, typer.Option("--cache", help="Drop the build cache as well.")] = False,
+) -> None:
+    """End and remove what a killed run left: guests, containers, tunnels, temporary files."""
+    from bench.hosts import clean as cleaning
+
+    for line in cleaning.clean(cache=cache):
+        Console().print(line, highlight=False)
+
+
+def overrides(pairs: list[str]) -> dict[str, Any]:
+    """`a.b=value` pairs; values are TOML, and plain words are strings."""
+    import tomllib
+
+    from bench.errors import ConfigError
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError([f"--set {pair}: must be KEY=VALUE"], hint="as in --set testbed.memory_mb=8192")
+        try:
+            found[key] = tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            found[key] = text
+    return found
+
+
+def main() -> NoReturn:
+    """Entry point."""
+    signal.signal(signal.SIGTERM, _terminated)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        status = app(standalone_mode=False)
+    except BenchError as error:
+        console.print("[red]error:[/red]", end=" ")
+        console.print(str(error), markup=False)
+        if error.hint:
+            console.print(f"hint: {error.hint}", markup=False)
+        sys.exit(error.exit_status)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        console.print("interrupted; finished cells are kept: 'rewind-bench run --resume' goes on")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        usage = getattr(error, "show", None)  # click's usage errors print themselves
+        if usage is None:
+            raise
+        usage()
+        sys.exit(getattr(error, "exit_code", 2))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _terminated(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt

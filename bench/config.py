@@ -1,0 +1,183 @@
+"""A profile: which experiments, on which testbed, at which size. One TOML file in configs/."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bench import experiments
+from bench.errors import ConfigError
+from bench.paths import CONFIGS
+from bench.plugins import Scheme, Workload, schemes, workloads
+from bench.tomlfile import Strict, convert, read
+
+HINT = "mend the named keys; docs/profiles.md describes each of them"
+
+
+class Testbed(Strict):
+    """The machine under test."""
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+
+    kind: Literal["vm", "local", "ssh"] = "vm"
+    #: user@host[:port] of a remote machine, for kind = "ssh".
+    host: str = ""
+    accel: Literal["auto", "kvm", "tcg"] = "auto"
+    cpus: int = Field(2, ge=1, le=256)
+    memory_mb: int = Field(4096, ge=1024)
+
+
+class Runtime(Strict):
+    """What is in every container."""
+
+    #: "builtin", or "apache@VERSION" for Apache OpenWhisk's own action proxy.
+    action_proxy: str = Field("builtin", pattern=r"^(builtin|apache@.+)$")
+    launcher_user: Literal["unprivileged", "root"] = "unprivileged"
+
+
+class Platform(Strict):
+    """What accepts invocations."""
+
+    kind: Literal["embedded"] = "embedded"
+    #: Pool size of all experiments that do not sweep it.
+    user_memory_mb: int = Field(4096, ge=128)
+    port: int = Field(3233, ge=1, le=65535)
+    #: One core per container, as in the paper's set-up.
+    pin_cpus: bool = False
+    #: `docker pause` idle containers after so many seconds; 0 never does.
+    pause_grace_s: float = Field(0.0, ge=0)
+    idle_timeout_s: float = Field(600.0, gt=0)
+    invocations_per_minute: int = Field(1_000_000, ge=1)
+    concurrent_invocations: int = Field(1000, ge=1)
+
+
+class Profile(Strict):
+    """The whole file."""
+
+    description: str
+    seed: int = 42
+    #: Names of folders under runtimes/; empty: all that can run on the testbed.
+    schemes: tuple[str, ...] = ()
+    #: Names of folders under workloads/; empty: all.
+    workloads: tuple[str, ...] = ()
+    #: Which of a workload's sizes.
+    size: str = "small"
+    testbed: Testbed = Testbed()
+    runtime: Runtime = Runtime()
+    platform: Platform = Platform()
+    #: Experiment name -> its settings (each experiment module declares its own).
+    experiments: dict[str, dict[str, Any]] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A profile with its plug-ins looked up and everything checked."""
+
+    name: str
+    profile: Profile
+    schemes: tuple[Scheme, ...]
+    workloads: tuple[Workload, ...]
+    #: Experiment name -> its validated settings.
+    settings: Mapping[str, experiments.Settings]
+
+
+def profile_path(name: str) -> Path:
+    """configs/NAME.toml, or NAME itself when it is a path."""
+    return Path(name) if name.endswith(".toml") else CONFIGS / f"{name}.toml"
+
+
+def load(name: str, overrides: Mapping[str, Any] | None = None) -> Resolved:
+    """Read and check a profile; `overrides` has dotted keys ("testbed.kind") from the command line.
+
+    Raises ConfigError with every problem of the profile and of the plug-ins it names.
+    """
+    path = profile_path(name)
+    if not path.is_file():
+        known = sorted(p.stem for p in CONFIGS.glob("*.toml") if _is_profile(p))
+        raise ConfigError(
+            [f"{path}: no such profile"], hint=f"profiles here: {', '.join(known)}; or give a path to a .toml"
+        )
+    problems: list[str] = []
+    data = read(path, problems)
+    if problems:
+        raise ConfigError(problems, hint=HINT)
+    for key, value in (overrides or {}).items():
+        _set(data, key, value)
+    return resolve(path.stem, data, str(path))
+
+
+def resolve(name: str, data: Mapping[str, Any], where: str) -> Resolved:
+    """Check a profile given as data; see `load`."""
+    problems: list[str] = []
+    profile = convert(data, Profile, where, problems)
+    settings = _settings(data.get("experiments", {}), where, problems)
+    if profile is None:
+        raise ConfigError(problems, hint=HINT)
+    all_schemes, all_workloads = schemes(), workloads()
+    _check_names(profile.schemes, all_schemes, f"{where}: schemes", problems)
+    _check_names(profile.workloads, all_workloads, f"{where}: workloads", problems)
+    picked_schemes = [s for n, s in all_schemes.items() if n in profile.schemes or not profile.schemes]
+    if profile.testbed.kind != "vm" and not profile.schemes:
+        picked_schemes = [s for s in picked_schemes if not s.spec.needs_kernel]
+    picked_workloads = [
+        w for n, w in all_workloads.items() if n in profile.workloads or not profile.workloads
+    ]
+    problems += [
+        f"{where}: size: workload {w.name} has no size {profile.size!r}; it has {', '.join(w.spec.sizes)}"
+        for w in picked_workloads
+        if profile.size not in w.spec.sizes
+    ]
+    for key, chosen in settings.items():
+        _check_names(chosen.workloads, all_workloads, f"{where}: experiments.{key}.workloads", problems)
+        _check_names(chosen.schemes, all_schemes, f"{where}: experiments.{key}.schemes", problems)
+    if profile.testbed.kind == "ssh" and "@" not in profile.testbed.host:
+        problems.append(f"{where}: testbed.host: must be user@host[:port] for kind = 'ssh'")
+    if problems:
+        raise ConfigError(problems, hint=HINT)
+    return Resolved(name, profile, tuple(picked_schemes), tuple(picked_workloads), settings)
+
+
+def with_schemes(resolved: Resolved, names: set[str]) -> Resolved:
+    """The same profile with only these schemes."""
+    return replace(resolved, schemes=tuple(s for s in resolved.schemes if s.name in names))
+
+
+def _settings(tables: object, where: str, problems: list[str]) -> dict[str, experiments.Settings]:
+    known = experiments.registry()
+    found: dict[str, experiments.Settings] = {}
+    if not isinstance(tables, dict):
+        return found
+    for key, table in tables.items():
+        if key not in known:
+            problems.append(f"{where}: experiments.{key}: {_unknown(key, list(known))}")
+        elif isinstance(table, dict):
+            made = convert(table, known[key].settings, f"{where}: experiments.{key}", problems)
+            if made is not None:
+                found[key] = made
+    return found
+
+
+def _check_names(names: Sequence[str], known: Mapping[str, object], where: str, problems: list[str]) -> None:
+    problems += [f"{where}: {_unknown(n, list(known))}" for n in names if n not in known]
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{name!r} is unknown; known: {', '.join(known)}.{guess}"
+
+
+def _set(data: dict[str, Any], dotted: str, value: object) -> None:
+    *parents, last = dotted.split(".")
+    for part in parents:
+        data = data.setdefault(part, {})
+    data[last] = value
+
+
+def _is_profile(path: Path) -> bool:
+    return "experiments" in read(path, [])

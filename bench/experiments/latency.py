@@ -1,0 +1,48 @@
+"""What does isolation add to a request when nothing else is going on?
+
+One client sends a request, takes the reply, pauses, and sends the next: no queueing, and a scheme
+that restores behind the reply has the pause to do it in. (`throughput` has the latency under load,
+`saturation` what happens without the pause.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from bench.experiments.base import Bed, Cell, Experiment, Outcome, Settings, sweep
+from bench.experiments.drive import actions, drive
+from bench.load import schedule
+from bench.plugins import Scheme, Workload
+
+
+class Latency(Settings):
+    """Requests per cell, of which the first are labelled warm-up."""
+
+    requests: int = Field(50, ge=1)
+    warmup: int = Field(3, ge=0)
+    think_ms: int = Field(100, ge=0)
+
+
+def plan(
+    settings: Latency, schemes: Sequence[Scheme], workloads: Sequence[Workload], pool_mb: int
+) -> list[Cell]:
+    """Every scheme × workload × repetition."""
+    return sweep("latency", settings, schemes, workloads, pool_mb)
+
+
+def measure(cell: Cell, bed: Bed, settings: Latency) -> Outcome:
+    """One action, one client."""
+    assert cell.workload is not None  # noqa: S101  (the plan makes no mix cells)
+    with actions(bed, cell.scheme, [cell.workload], cell) as names:
+        arrivals = schedule.closed_loop(
+            cell.workload.name,
+            settings.requests + settings.warmup,
+            clients=1,
+            think_s=settings.think_ms / 1000,
+        )
+        return drive(bed, arrivals, names, warmup=settings.warmup)
+
+
+EXPERIMENT = Experiment("latency", __doc__.splitlines()[0], Latency, plan, measure)

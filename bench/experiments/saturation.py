@@ -1,0 +1,44 @@
+"""Is the cost of isolation hidden behind the reply?
+
+Clients send the next request the moment they have the reply, so work done after a reply delays the
+next one. The container's busy time after the reply is recorded beside the latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from bench.experiments.base import Bed, Cell, Experiment, Outcome, Settings, sweep
+from bench.experiments.drive import actions, drive
+from bench.load import schedule
+from bench.plugins import Scheme, Workload
+
+
+class Saturation(Settings):
+    """Requests per cell, sent back to back."""
+
+    requests: int = Field(100, ge=1)
+    warmup: int = Field(3, ge=0)
+    clients: int = Field(1, ge=1)
+
+
+def plan(
+    settings: Saturation, schemes: Sequence[Scheme], workloads: Sequence[Workload], pool_mb: int
+) -> list[Cell]:
+    """Every scheme × workload × repetition."""
+    return sweep("saturation", settings, schemes, workloads, pool_mb)
+
+
+def measure(cell: Cell, bed: Bed, settings: Saturation) -> Outcome:
+    """One action, clients without a pause."""
+    assert cell.workload is not None  # noqa: S101  (the plan makes no mix cells)
+    with actions(bed, cell.scheme, [cell.workload], cell) as names:
+        arrivals = schedule.closed_loop(
+            cell.workload.name, settings.requests + settings.warmup, clients=settings.clients
+        )
+        return drive(bed, arrivals, names, warmup=settings.warmup)
+
+
+EXPERIMENT = Experiment("saturation", __doc__.splitlines()[0], Saturation, plan, measure)

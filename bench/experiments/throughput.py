@@ -1,0 +1,70 @@
+"""How many requests does a pool of given size complete under the paper's request mix?
+
+Open loop: arrivals of the mix come at their times whether or not earlier ones are answered, so a
+scheme that keeps containers busy, large or few falls behind. Latency counts from the intended
+arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from bench.experiments.base import Bed, Cell, Experiment, Outcome, Settings
+from bench.experiments.drive import actions, drive
+from bench.load import schedule
+from bench.plugins import Scheme, Workload
+
+
+class Throughput(Settings):
+    """Requests of the mix, their rate, and the pools to try."""
+
+    requests: int = Field(200, ge=1)
+    rate_per_s: float = Field(10.0, gt=0)
+    pools_mb: list[int] = Field([1024, 2560, 4096, 8192], min_length=1)
+    #: Arrivals that could not be sent so long after the last intended one are dropped.
+    max_overrun_s: float = Field(60.0, gt=0)
+    #: Requests in flight at once at the most.
+    users: int = Field(64, ge=1)
+
+
+def plan(
+    settings: Throughput, schemes: Sequence[Scheme], workloads: Sequence[Workload], _pool_mb: int
+) -> list[Cell]:
+    """Every scheme × pool size × repetition."""
+    if not any(w.spec.mix_weight for w in workloads):
+        return []
+    return [
+        Cell(
+            "throughput", scheme, None, {"pool_mb": pool, "rate_per_s": settings.rate_per_s}, repetition, pool
+        )
+        for scheme in schemes
+        if not settings.schemes or scheme.name in settings.schemes
+        for pool in settings.pools_mb
+        for repetition in range(settings.of(scheme.name).repetitions)
+    ]
+
+
+def measure(cell: Cell, bed: Bed, settings: Throughput) -> Outcome:
+    """All workloads of the mix as actions, one schedule for every scheme."""
+    chosen = [w for w in bed.workloads if not settings.workloads or w.name in settings.workloads]
+    mixed = [w for w in chosen if w.spec.mix_weight]
+    with actions(bed, cell.scheme, mixed, cell) as names:
+        arrivals = schedule.mix(
+            {w.name: w.spec.mix_weight for w in mixed},
+            settings.requests,
+            rate_per_s=settings.rate_per_s,
+            seed=bed.seed + cell.repetition,
+        )
+        return drive(
+            bed,
+            arrivals,
+            names,
+            warmup=0,
+            users=settings.users,
+            max_overrun_s=settings.max_overrun_s,
+        )
+
+
+EXPERIMENT = Experiment("throughput", __doc__.splitlines()[0], Throughput, plan, measure)

@@ -1,0 +1,1 @@
+"""What is read from a testbed while it works: memory, CPU, facts."""

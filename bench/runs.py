@@ -1,0 +1,94 @@
+"""Which folder a run goes to: a new one, or the unfinished one that is to be resumed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import process
+from bench.config import Resolved
+from bench.errors import BenchError, UserError
+from bench.paths import RESULTS, ROOT
+from bench.runner import now, plan
+from bench.store.folder import RunFolder, read_manifest
+from bench.store.manifest import Manifest
+from bench.store.schemas import SCHEMA_VERSION
+
+#: Packages that took part in a measurement or its analysis.
+PACKAGES = ("aiohttp", "docker", "locust", "matplotlib", "numpy", "pandas", "paramiko", "pyarrow", "scipy")
+
+
+def new(resolved: Resolved, root: Path = RESULTS) -> RunFolder:
+    """A new run folder, named for the profile and the time."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    for suffix in ("", *(f"-{n}" for n in range(2, 100))):
+        path = root / f"{resolved.name}-{stamp}{suffix}"
+        if not path.exists():
+            return RunFolder.create(path, manifest(resolved, path.name))
+    raise UserError(f"no free name for a run below {root}", hint="remove old runs")
+
+
+def resume(resolved: Resolved, root: Path = RESULTS) -> RunFolder | None:
+    """The newest unfinished run of the same profile, or None."""
+    wanted = [cell.key for cell in plan(resolved)]
+    for path in sorted(root.glob(f"{resolved.name}-*"), reverse=True):
+        if not re.fullmatch(re.escape(resolved.name) + r"-\d{8}-\d{6}(-\d+)?", path.name):
+            continue
+        try:
+            found = read_manifest(path)
+        except UserError:
+            continue
+        if found.profile != as_data(resolved):
+            continue
+        folder = RunFolder.open(path)
+        if folder.missing(wanted):
+            return folder
+        folder.close()
+    return None
+
+
+def as_data(resolved: Resolved) -> dict[str, object]:
+    """The profile as it goes into the manifest."""
+    return resolved.profile.model_dump(mode="json")
+
+
+def manifest(resolved: Resolved, name: str) -> Manifest:
+    """What is known of a run before it begins."""
+    revision, dirty = git_state()
+    packages = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        run=name,
+        profile_name=resolved.name,
+        profile=as_data(resolved),
+        seed=resolved.profile.seed,
+        clock="wall",
+        git_revision=revision,
+        git_dirty=dirty,
+        builds={},
+        packages={"python": platform.python_version(), **packages},
+        testbed=None,
+        started=now(),
+        ended="",
+        stages=[],
+        planned_cells=0,
+        failures=[],
+    )
+
+
+def git_state() -> tuple[str, bool]:
+    """Revision of the project's checkout, and whether it has changes; ("unknown", True) without git."""
+    try:
+        revision = _git(["rev-parse", "HEAD"])
+        return revision, bool(_git(["status", "--porcelain", "--untracked-files=no"]))
+    except (BenchError, subprocess.SubprocessError):
+        return "unknown", True
+
+
+def _git(words: Sequence[str]) -> str:
+    return process.run(["git", "-C", str(ROOT), *words], timeout_s=30).text
