@@ -16,7 +16,7 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
     n, seed = int(args["n"]), int(args["seed"])
     # Seeded by a list, this generator gives the very stream of random.Random(seed): the oracle
     # draws the same matrices without numpy.
-    draw = np.random.RandomState([seed])  # noqa: NPY002
+    draw = np.random.RandomState([seed])
     left, right = draw.rand(n, n), draw.rand(n, n)
     product = left @ right
     weights = np.arange(1, n + 1)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
+
+# A container has one core: igraph's OpenMP threads only spin there (forty times slower on a busy
+# machine), and a forked child would wait for threads that it has not got.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import igraph
 
