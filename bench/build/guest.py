@@ -79,12 +79,15 @@ rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/apt/sources.list.d/*mmdebstr
 rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/cache/debconf/*-old
 """
 
-#: The whole root becomes an ext4 file system without mounting anything. No journal: every boot is of
+#: The whole root becomes an ext4 file system without mounting anything; the copy leaves out what
+#: mmdebstrap has mounted inside (/proc, /dev). No journal: every boot is of
 #: a throw-away overlay, and containers' synchronous writes would pay for it.
 MAKE_DISK = rf"""
-PATH="$PATH:/usr/sbin:/sbin"; image="$(mktemp -p "${{TMPDIR:-/tmp}}")"; trap 'rm -f "$image"' EXIT
+PATH="$PATH:/usr/sbin:/sbin"; tmp="$(mktemp -d)"; trap 'rm -rf "$tmp"' EXIT; image="$tmp/image"
+mkdir "$tmp/root"; chmod 755 "$tmp/root"
+cp -a -x "$1/." "$tmp/root"
 mke2fs -q -t ext4 -O ^has_journal -m 0 -L root -U 5ab3c5cc-8c0e-4f2a-9d0e-7f2d0b5d5a11 \
-  -E hash_seed=5ab3c5cc-8c0e-4f2a-9d0e-7f2d0b5d5a11,lazy_itable_init=1 -d "$1" "$image" {DISK_SIZE}
+  -E hash_seed=5ab3c5cc-8c0e-4f2a-9d0e-7f2d0b5d5a11,lazy_itable_init=1 -d "$tmp/root" "$image" {DISK_SIZE}
 qemu-img convert -q -O qcow2 "$image" "$1/{DISK_NAME}"
 """
 
