@@ -1,0 +1,1 @@
+"""Serverless platforms: what accepts invocations and owns the container pool."""
