@@ -1,0 +1,3 @@
+module rewind-bench/proxy
+
+go 1.22
