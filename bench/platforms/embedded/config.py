@@ -73,7 +73,7 @@ class Containers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     seccomp_profile: str = ""
     pids_limit: int = 1024
     nofile: int = 1024
-    cap_drop: list[str] = ["NET_RAW", "NET_ADMIN"]
+    cap_drop: tuple[str, ...] = ("NET_RAW", "NET_ADMIN")
     env: dict[str, str] = {}
     #: HOST-PATH -> CONTAINER-PATH, read and write; for a runtime's service socket.
     mounts: dict[str, str] = {}
@@ -98,7 +98,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     #: Where the listening port is written once requests are accepted; "": nowhere.
     port_file: str = ""
     #: namespace -> "user:password"
-    auth: dict[str, str] = {"guest": GUEST_KEY}
+    auth: dict[str, str] = msgspec.field(default_factory=lambda: {"guest": GUEST_KEY})
     #: SQLite file of actions and activations; ":memory:" keeps nothing over a restart.
     database: str = ":memory:"
     max_activations: int = 100_000

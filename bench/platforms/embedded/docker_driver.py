@@ -201,7 +201,7 @@ class DockerDriver:
             "ports": {PROXY_PORT: ("127.0.0.1", None)} if published else None,
             "pids_limit": settings.pids_limit,
             "ulimits": [Ulimit(name="nofile", soft=settings.nofile, hard=settings.nofile)],
-            "cap_drop": settings.cap_drop,
+            "cap_drop": list(settings.cap_drop),
             "security_opt": [f"seccomp={self._seccomp}"] if self._seccomp else None,
             "environment": settings.env,
             "volumes": {host: {"bind": inside, "mode": "rw"} for host, inside in settings.mounts.items()},
