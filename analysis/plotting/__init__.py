@@ -1,0 +1,1 @@
+"""How all figures look: colours, header, footer, bars, and files with reproducible bytes."""
