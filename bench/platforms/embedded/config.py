@@ -97,6 +97,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     port: int = DEFAULT_PORT
     #: Where the listening port is written once requests are accepted; "": nowhere.
     port_file: str = ""
+    #: End when the process that started this one does.
+    stop_with_parent: bool = False
     #: namespace -> "user:password"
     auth: dict[str, str] = msgspec.field(default_factory=lambda: {"guest": GUEST_KEY})
     #: SQLite file of actions and activations; ":memory:" keeps nothing over a restart.

@@ -39,7 +39,7 @@ class ProcessDriver:
         if image is None:
             raise PullError(f"no process is configured for image '{spec.image}'")
         folder = Path(tempfile.mkdtemp(prefix="rewind-bench-action-"))
-        port = _free_port()
+        port = free_port()
         try:
             process = await _spawn(image, port, folder)
         except OSError as error:
@@ -92,7 +92,8 @@ def _signal(container: Container, number: signal.Signals) -> None:
         os.killpg(container.handle[0].pid, number)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 from pathlib import Path
@@ -22,6 +23,7 @@ from bench.platforms.embedded.process_driver import ProcessDriver
 from bench.platforms.embedded.store import Store
 
 BACKLOG = 1024
+PARENT_POLL_S = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -54,6 +56,8 @@ async def serve(config: Config) -> None:
             if config.port_file:
                 _tell(Path(config.port_file), port)
             log.info("listening on %s:%d", config.host, port)
+            if config.stop_with_parent:
+                await _until_orphaned(stop)
             await stop.wait()
             log.info("ending: removing containers")
             context.closing = True
@@ -81,6 +85,17 @@ def listening(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror}", hint="set 'host' and 'port'"
         ) from error
     return sock
+
+
+async def _until_orphaned(stop: asyncio.Event) -> None:
+    """Return when `stop` is set, or set it when the parent is gone."""
+    parent = os.getppid()
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), PARENT_POLL_S)
+        if os.getppid() != parent:
+            log.warning("the process that started this platform is gone")
+            stop.set()
 
 
 def _tell(path: Path, port: int) -> None:
