@@ -135,6 +135,7 @@ def resolve(name: str, data: Mapping[str, Any], where: str) -> Resolved:
     for key, chosen in settings.items():
         _check_names(chosen.workloads, all_workloads, f"{where}: experiments.{key}.workloads", problems)
         _check_names(chosen.schemes, all_schemes, f"{where}: experiments.{key}.schemes", problems)
+        _check_names(list(chosen.scheme), all_schemes, f"{where}: experiments.{key}.scheme", problems)
     if profile.testbed.kind == "ssh" and "@" not in profile.testbed.host:
         problems.append(f"{where}: testbed.host: must be user@host[:port] for kind = 'ssh'")
     if problems:

@@ -131,7 +131,8 @@ class Run:
             bed = Bed(
                 host=host,
                 client=ready.client,
-                platform_pid=ready.platform_pid,
+                endpoint=ready.endpoint,
+                cpus=ready.facts.cpus,
                 images=ready.images,
                 workloads=self.resolved.workloads,
                 size=self.resolved.profile.size,

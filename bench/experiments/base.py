@@ -16,7 +16,8 @@ from bench.tomlfile import Strict
 
 if TYPE_CHECKING:
     from bench.hosts.base import Host
-    from bench.platforms.client import PlatformClient
+    from bench.platforms.base import Endpoint
+    from bench.platforms.client import Client
 
 
 class Settings(Strict):
@@ -84,9 +85,10 @@ class Bed:
     """A testbed with the platform running, as an experiment sees it."""
 
     host: Host
-    client: PlatformClient
-    #: Process on the testbed that is the platform; None where we cannot know.
-    platform_pid: int | None
+    client: Client
+    endpoint: Endpoint
+    #: CPUs of the testbed.
+    cpus: int
     #: Runtime name -> image on the testbed.
     images: Mapping[str, str]
     workloads: Sequence[Workload]

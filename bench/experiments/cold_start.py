@@ -33,10 +33,10 @@ def measure(cell: Cell, bed: Bed, settings: ColdStart) -> Outcome:
     """One request to each of several copies of the action."""
     assert cell.workload is not None  # noqa: S101  (the plan makes no mix cells)
     with copies(bed, cell.scheme, cell.workload, cell, settings.containers) as names:
-        arrivals = schedule.closed_loop(
-            cell.workload.name, settings.containers, clients=1, think_s=settings.think_ms / 1000
-        )
-        return drive(bed, arrivals, {cell.workload.name: names}, warmup=0)
+        calls = schedule.repeat(cell.workload.name, settings.containers)
+        targets = {cell.workload.name: names}
+        think_s = settings.think_ms / 1000
+        return drive(bed, schedule.back_to_back(calls), targets, clients=1, think_s=think_s)
 
 
 EXPERIMENT = Experiment("cold_start", __doc__.splitlines()[0], ColdStart, plan, measure)

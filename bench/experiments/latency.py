@@ -36,13 +36,10 @@ def measure(cell: Cell, bed: Bed, settings: Latency) -> Outcome:
     """One action, one client."""
     assert cell.workload is not None  # noqa: S101  (the plan makes no mix cells)
     with actions(bed, cell.scheme, [cell.workload], cell) as names:
-        arrivals = schedule.closed_loop(
-            cell.workload.name,
-            settings.requests + settings.warmup,
-            clients=1,
-            think_s=settings.think_ms / 1000,
-        )
-        return drive(bed, arrivals, names, warmup=settings.warmup)
+        count = settings.requests + settings.warmup
+        arrivals = schedule.back_to_back(schedule.repeat(cell.workload.name, count))
+        arrivals = schedule.with_warmup(arrivals, settings.warmup)
+        return drive(bed, arrivals, names, clients=1, think_s=settings.think_ms / 1000)
 
 
 EXPERIMENT = Experiment("latency", __doc__.splitlines()[0], Latency, plan, measure)

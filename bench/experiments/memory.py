@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from bench import check
-from bench.errors import WrongResultError
 from bench.experiments.base import Bed, Cell, Experiment, Outcome, Settings, sweep
 from bench.experiments.drive import activation_row, copies
 from bench.plugins import Scheme, Workload
@@ -41,6 +40,7 @@ def measure(cell: Cell, bed: Bed, settings: Memory) -> Outcome:
     assert cell.workload is not None  # noqa: S101  (the plan makes no mix cells)
     workload = cell.workload
     payload = workload.spec.sizes[bed.size]
+    due = check.expected(workload, bed.size)
     samples: list[MemoryRow] = []
     activations: list[ActivationRow] = []
     with copies(bed, cell.scheme, workload, cell, settings.containers) as names:
@@ -49,13 +49,8 @@ def measure(cell: Cell, bed: Bed, settings: Memory) -> Outcome:
         for number, name in enumerate(names, start=1):
             served = [bed.client.invoke(name, payload) for _ in range(settings.requests)]
             for invocation in served:
-                reason = check.mismatch(workload, bed.size, invocation.result)
-                if reason:
-                    raise WrongResultError(
-                        f"{workload.name} under {cell.scheme.name}: {reason}",
-                        hint="the scheme corrupts state",
-                    )
-            records = [bed.client.activation(invocation.activation_id) for invocation in served]
+                check.verify(invocation.result, due, f"{workload.name} under {cell.scheme.name}")
+            records = [bed.client.activation(invocation.id) for invocation in served]
             activations += [activation_row(record, workload.name, warmup=True) for record in records]
             container = records[-1].container_id
             memory = container_memory(bed.host, container)

@@ -35,10 +35,10 @@ def measure(cell: Cell, bed: Bed, settings: Saturation) -> Outcome:
     """One action, clients without a pause."""
     assert cell.workload is not None  # noqa: S101  (the plan makes no mix cells)
     with actions(bed, cell.scheme, [cell.workload], cell) as names:
-        arrivals = schedule.closed_loop(
-            cell.workload.name, settings.requests + settings.warmup, clients=settings.clients
-        )
-        return drive(bed, arrivals, names, warmup=settings.warmup)
+        count = settings.requests + settings.warmup
+        arrivals = schedule.back_to_back(schedule.repeat(cell.workload.name, count))
+        arrivals = schedule.with_warmup(arrivals, settings.warmup)
+        return drive(bed, arrivals, names, clients=settings.clients)
 
 
 EXPERIMENT = Experiment("saturation", __doc__.splitlines()[0], Saturation, plan, measure)

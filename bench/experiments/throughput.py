@@ -51,19 +51,13 @@ def measure(cell: Cell, bed: Bed, settings: Throughput) -> Outcome:
     chosen = [w for w in bed.workloads if not settings.workloads or w.name in settings.workloads]
     mixed = [w for w in chosen if w.spec.mix_weight]
     with actions(bed, cell.scheme, mixed, cell) as names:
-        arrivals = schedule.mix(
-            {w.name: w.spec.mix_weight for w in mixed},
-            settings.requests,
-            rate_per_s=settings.rate_per_s,
-            seed=bed.seed + cell.repetition,
-        )
+        seed = bed.seed + cell.repetition  # the same arrivals for every scheme
+        weights = {w.name: w.spec.mix_weight for w in mixed}
+        calls = schedule.mix(weights, settings.requests, seed)
+        arrivals = schedule.poisson(calls, settings.rate_per_s, seed)
+        last_s = arrivals[-1].intended_ns / 1e9
         return drive(
-            bed,
-            arrivals,
-            names,
-            warmup=0,
-            users=settings.users,
-            max_overrun_s=settings.max_overrun_s,
+            bed, arrivals, names, users=settings.users, max_duration_s=last_s + settings.max_overrun_s
         )
 
 

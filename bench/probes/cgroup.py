@@ -42,6 +42,7 @@ def memory_group(membership: str) -> MemoryGroup | None:
 
 def read_memory(host: Host, group: MemoryGroup) -> GroupMemory:
     """Read the group's files in one go."""
+    names: tuple[str, ...]
     if group.version == 1:
         names = ("memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.kmem.usage_in_bytes")
     else:
