@@ -1,27 +1,27 @@
 """The one exception tree; every error carries a hint and an exit status.
 
-    BenchError
-    ├── UserError                 something the person at the keyboard can mend
-    │   ├── ConfigError           10  profile, scheme or workload file is wrong (all problems at once)
-    │   ├── MissingToolError      11  a program or package is not installed
-    │   ├── PortInUseError        12  a port that we must listen on is taken
-    │   ├── AccessError           13  a device or file may not be opened
-    │   └── DiskFullError         14  no space left
-    ├── InfrastructureError
-    │   ├── BuildError            20  a build step failed
-    │   ├── BootError             21  the guest did not come up
-    │   ├── HostLostError         22  SSH to the testbed failed or was lost
-    │   ├── DockerError           23  the testbed's Docker refused or is not there
-    │   ├── PlatformError         24  the serverless platform failed
-    │   ├── CommandError          25  a command failed or ran out of time
-    │   └── LoadError             26  the load generator failed
-    ├── KernelError
-    │   ├── KernelPanicError      30  the guest's kernel panicked or oopsed
-    │   └── KernelMismatchError   31  the testbed runs another kernel than the one asked for
-    ├── WorkloadError
-    │   ├── WrongResultError      40  an action answered, but not what it must
-    │   └── ActionError           41  an action failed, or its container did not start
-    └── RunIncompleteError        50  the run ended, some cells failed or are missing
+BenchError
+├── UserError                 something the person at the keyboard can mend
+│   ├── ConfigError           10  profile, scheme or workload file is wrong (all problems at once)
+│   ├── MissingToolError      11  a program or package is not installed
+│   ├── PortInUseError        12  a port that we must listen on is taken
+│   ├── AccessError           13  a device or file may not be opened
+│   └── DiskFullError         14  no space left
+├── InfrastructureError
+│   ├── BuildError            20  a build step failed
+│   ├── BootError             21  the guest did not come up
+│   ├── HostLostError         22  SSH to the testbed failed or was lost
+│   ├── DockerError           23  the testbed's Docker refused or is not there
+│   ├── PlatformError         24  the serverless platform failed
+│   ├── CommandError          25  a command failed or ran out of time
+│   └── LoadError             26  the load generator failed
+├── KernelError
+│   ├── KernelPanicError      30  the guest's kernel panicked or oopsed
+│   └── KernelMismatchError   31  the testbed runs another kernel than the one asked for
+├── WorkloadError
+│   ├── WrongResultError      40  an action answered, but not what it must
+│   └── ActionError           41  an action failed, or its container did not start
+└── RunIncompleteError        50  the run ended, some cells failed or are missing
 """
 
 from __future__ import annotations
