@@ -75,10 +75,7 @@ def start(
         except FileNotFoundError as error:
             if cwd is not None and not cwd.is_dir():
                 raise CommandError(f"folder {cwd} does not exist") from error
-            raise MissingToolError(
-                f"'{argv[0]}' is not installed",
-                hint="run 'rewind-bench doctor': it prints the command that installs it",
-            ) from error
+            raise not_installed(argv[0]) from error
 
 
 @contextlib.contextmanager
@@ -129,6 +126,22 @@ def run(
     if check and done.status != 0:
         raise_failed(done, log)
     return done
+
+
+def interactive(argv: Sequence[str]) -> int:
+    """Run a command on this terminal and return its status."""
+    try:
+        return subprocess.call(list(argv))
+    except FileNotFoundError as error:
+        raise not_installed(argv[0]) from error
+
+
+def not_installed(program: str) -> MissingToolError:
+    """The error for a program that is not there."""
+    return MissingToolError(
+        f"'{program}' is not installed",
+        hint="run 'rewind-bench doctor': it prints the command that installs it",
+    )
 
 
 def raise_failed(done: Completed, log: Path | None = None) -> None:
