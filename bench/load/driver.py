@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -60,6 +60,7 @@ class LoadResult:
     wrong: int
     started_s: float  # Unix time of intended_ns = 0, on the harness's clock
     duration_s: float
+    realtime: bool  # the generator had real-time scheduling (without, a busy machine makes it late)
 
     @property
     def requests(self) -> int:
@@ -120,9 +121,8 @@ def collect(plan: LoadPlan, out: Path) -> LoadResult:
         failed=sum(not row["ok"] for row in rows) - unsent,
         wrong=wrong,
         started_s=summary.started_s if summary else 0.0,
-        duration_s=summary.duration_s
-        if summary
-        else max((row["end_ns"] or 0 for row in rows), default=0) / 1e9,
+        duration_s=summary.duration_s if summary else _last_end_s(rows),
+        realtime=summary is not None and summary.realtime,
     )
 
 
@@ -211,6 +211,10 @@ def _row(plan: LoadPlan, record: Record, error: str) -> dict[str, Any]:
         "error": error,
         "activation_id": record.activation_id,
     }
+
+
+def _last_end_s(rows: Sequence[Mapping[str, Any]]) -> float:
+    return max((row["end_ns"] or 0 for row in rows), default=0) / 1e9
 
 
 def _is_late(row: Mapping[str, Any]) -> bool:

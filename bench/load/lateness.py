@@ -35,6 +35,7 @@ class Lateness:
     p50_ms: float
     p99_ms: float
     max_ms: float
+    realtime: bool  # measured under real-time scheduling
 
 
 def measure_lateness(
@@ -72,6 +73,7 @@ def measure_lateness(
         p50_ms=float(p50),
         p99_ms=float(p99),
         max_ms=float(late_ms.max()),
+        realtime=result.realtime,
     )
 
 

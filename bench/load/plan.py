@@ -101,6 +101,7 @@ class Summary(msgspec.Struct, frozen=True):
     failed: int
     started_s: float  # Unix time of the load's start
     duration_s: float
+    realtime: bool = False  # the worker ran under real-time scheduling
 
 
 def read_lines(path: Path, kind: type[T]) -> Iterator[T]:

@@ -51,6 +51,9 @@ class Stub:
             counts = {"invocations": self.invocations, "connections": self.connections}
             await _reply(writer, 200, json.dumps(counts).encode(), 0)
             return True
+        if not line.startswith("POST "):
+            await _reply(writer, 200, b"{}", 0)
+            return True
         self.invocations += 1
         if self._token and headers.get("authorization") != self._token:
             await _reply(writer, 401, b'{"error":"The supplied authentication is invalid"}', self.invocations)

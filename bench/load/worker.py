@@ -33,6 +33,7 @@ from bench.load.reply import error_of
 from bench.load.schedule import Arrival
 
 INVOKE = "/api/v1/namespaces/_/actions/{}?blocking=true&result=true"
+DESCRIPTION = "/api/v1"
 ACTIVATION_HEADER = "x-openwhisk-activation-id"
 #: From the last spawned user to the first arrival, so that the first one is not late.
 LEAD_NS = 50_000_000
@@ -197,6 +198,8 @@ def perform(plan: LoadPlan, out: Path) -> Summary:
 
     user_class = _user_class(load)
     environment = Environment(user_classes=[user_class])
+    # The first request of a process pays for imports and a resolver thread: not a measured one.
+    user_class(environment).client.get(DESCRIPTION)
     environment.events.request.add_listener(count)  # type: ignore[no-untyped-call]
     runner = environment.create_local_runner()
     runner.spawn_users({user_class.__name__: load.users})
@@ -226,6 +229,19 @@ def _user_class(load: Load) -> type[Invoker]:
     return type("LoadUser", (Invoker,), settings)
 
 
+def _realtime() -> bool:
+    """Take real-time scheduling where it is allowed; returns whether it is.
+
+    The generator mostly sleeps, and must wake in time on a machine whose CPUs are busy with what is
+    measured: 1.2 instead of 9 ms late (p99) beside eleven runnable processes on two CPUs.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        return False
+    return True
+
+
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         gevent.sleep(PARENT_CHECK_S)
@@ -236,8 +252,9 @@ def main(argv: list[str]) -> None:
     """Read the plan, carry it out, write the summary last."""
     plan_file, out, parent = Path(argv[0]), Path(argv[1]), int(argv[2])
     gevent.spawn(_end_with, parent)
+    realtime = _realtime()
     plan = msgspec.json.decode(plan_file.read_bytes(), type=LoadPlan)
-    summary = perform(plan, out)
+    summary = msgspec.structs.replace(perform(plan, out), realtime=realtime)
     unfinished = out / f"{SUMMARY}.part"
     unfinished.write_bytes(msgspec.json.encode(summary))
     unfinished.rename(out / SUMMARY)
