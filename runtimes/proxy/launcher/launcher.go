@@ -217,7 +217,7 @@ func (l *Launcher) awaitEnd(limit time.Duration) {
 
 func (l *Launcher) watch() {
 	<-l.child.Done()
-	l.fail("the launcher ended: " + l.child.Status())
+	l.fail("the launcher ended")
 }
 
 // fail retires the launcher: it gets no request any more, and is killed with its group.

@@ -1,0 +1,5 @@
+"""baseline: the launcher is reused as it is."""
+
+from actionloop.loop import Scheme
+
+SCHEME = Scheme()

@@ -1,0 +1,1 @@
+"""The launcher's half of OpenWhisk's ActionLoop protocol, shared by all schemes."""

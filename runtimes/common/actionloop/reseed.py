@@ -1,0 +1,24 @@
+"""New seeds for the random generators of a process that is a copy of another.
+
+Two requests that start from the same memory must not draw the same numbers. Generators that the
+action made and seeded itself are its own: they start from their seed again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+SEED_BYTES = 32
+
+
+def reseed() -> None:
+    """Reseed what is loaded of random, numpy, OpenSSL and tempfile from the kernel."""
+    if (random := sys.modules.get("random")) is not None:
+        random.seed()
+    if (numpy_random := sys.modules.get("numpy.random")) is not None:
+        numpy_random.seed()
+    if (ssl := sys.modules.get("_ssl")) is not None:
+        ssl.RAND_add(os.urandom(SEED_BYTES), float(SEED_BYTES))
+    if (tempfile := sys.modules.get("tempfile")) is not None:
+        tempfile._name_sequence = None  # noqa: SLF001  there is no other way to renew it
