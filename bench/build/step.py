@@ -65,7 +65,7 @@ class Work:
     scratch: Path
     #: Everything the build prints goes here.
     log: Path
-    #: The finished products of `Step.needs`, by the same keys.
+    #: The finished products of `Step.needs` and `Step.tools`, by the same keys.
     products: Mapping[str, Product]
     #: Set when the whole build is to end (interrupt, or another step failed).
     stop: threading.Event
@@ -137,6 +137,8 @@ class Step:
     build: Callable[[Work], None]
     inputs: Mapping[str, Input] = field(default_factory=dict)
     needs: Mapping[str, Step] = field(default_factory=dict)
+    #: Steps used while building that leave no trace in the product, and so are not in the digest.
+    tools: Mapping[str, Step] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -154,6 +156,11 @@ class Step:
         """The product as it will be called, built or not."""
         return Product(self.name, self.digest, self.slot.path)
 
+    @property
+    def before(self) -> Mapping[str, Step]:
+        """All that must be there before this step can be built."""
+        return {**self.needs, **self.tools}
+
     def cached(self) -> bool:
         """True when the product exists."""
         return self.slot.finished()
@@ -166,7 +173,7 @@ def ensure(step: Step, *, stop: threading.Event | None = None) -> Product:
     """
     products = {}
     if not step.cached():  # a finished product outlives what it was made from
-        products = {key: ensure(need, stop=stop) for key, need in step.needs.items()}
+        products = {key: ensure(need, stop=stop) for key, need in step.before.items()}
     return build(step, products, stop or threading.Event())
 
 

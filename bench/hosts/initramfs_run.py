@@ -57,7 +57,7 @@ def run_initramfs(  # noqa: PLR0913 - each is one independent choice of the call
     restart). Raises BootError when the time limit (wall time) passes or QEMU itself refuses;
     MissingToolError.
     """
-    with place() as where:
+    with place(label) as where:
         console = Console(where.folder / "console.log")
         machine = Machine(
             kernel=kernel,
@@ -75,7 +75,7 @@ def run_initramfs(  # noqa: PLR0913 - each is one independent choice of the call
         start = time.monotonic()
         qemu = start_owned(machine.argv(), log=complaints)
         try:
-            where.note(label, qemu.pid, QEMU)
+            where.note(qemu.pid, QEMU)
             _wait(qemu, console, start + timeout_s)
         finally:
             process.kill_group(qemu)

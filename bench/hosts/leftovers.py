@@ -24,6 +24,7 @@ from bench.errors import MissingToolError
 from bench.paths import state_dir
 
 NOTE_NAME = "owned.json"
+SHORT_PREFIX = "rewind-bench-"
 
 # A death signal comes when the *thread* that started the child ends; this one ends with the harness.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
@@ -48,6 +49,7 @@ class Note:
     """What `clean` needs to know of a process: enough never to hit another one."""
 
     label: str
+    #: 0 before it was started.
     pid: int
     #: Start of the process (seconds since the epoch, as psutil says): a reused pid differs.
     started_unix_s: float
@@ -55,16 +57,20 @@ class Note:
     #: A folder for sockets, whose paths must be short.
     sockets: str
     harness_pid: int
+    harness_started_unix_s: float
 
-    def process(self) -> psutil.Process | None:
-        """The process, when it is still there and still the one that we started."""
-        try:
+    def harness_lives(self) -> bool:
+        """True when the harness that started it still runs (and so owns it)."""
+        return _created(self.harness_pid) == self.harness_started_unix_s
+
+    def process(self, folder: Path) -> psutil.Process | None:
+        """The process, when it is still there and still the one that works in `folder`."""
+        with contextlib.suppress(psutil.Error):
             found = psutil.Process(self.pid)
-            same = abs(found.create_time() - self.started_unix_s) < 1.0
-            if same and found.cmdline() and Path(found.cmdline()[0]).name == self.program:
+            words = found.cmdline()
+            same = found.create_time() == self.started_unix_s and words
+            if same and Path(words[0]).name == self.program and str(folder) in " ".join(words):
                 return found
-        except psutil.Error:
-            pass
         return None
 
 
@@ -72,27 +78,54 @@ class Note:
 class Place:
     """The folders of one owned machine; both go when its context ends."""
 
+    label: str
     folder: Path
     sockets: Path
 
-    def note(self, label: str, pid: int, program: str) -> None:
-        """Write down the process that lives here."""
-        started = psutil.Process(pid).create_time()
-        note = Note(label, pid, started, Path(program).name, str(self.sockets), os.getpid())
+    def note(self, pid: int = 0, program: str = "") -> None:
+        """Write down the process that lives here; 0 while there is none yet."""
+        own = os.getpid()
+        note = Note(
+            *(self.label, pid, _created(pid) if pid else 0.0, Path(program).name, str(self.sockets)),
+            *(own, _created(own)),
+        )
         (self.folder / NOTE_NAME).write_text(json.dumps(asdict(note)) + "\n")
 
 
 @contextlib.contextmanager
-def place() -> Iterator[Place]:
-    """Own a state folder and a socket folder."""
+def place(label: str) -> Iterator[Place]:
+    """Own a state folder and a socket folder, for the run called `label`."""
     folder = state_dir() / "vms" / secrets.token_hex(4)
     folder.mkdir(parents=True)
-    sockets = Path(tempfile.mkdtemp(prefix="rewind-bench-"))
     try:
-        yield Place(folder, sockets)
+        with short_folder() as sockets:
+            where = Place(label, folder, sockets)
+            where.note()
+            yield where
     finally:
-        shutil.rmtree(sockets, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def short_folder() -> Iterator[Path]:
+    """Own a folder with a short name, for sockets; its name says whose it is."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{SHORT_PREFIX}{os.getpid()}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def orphaned_short_folders() -> list[Path]:
+    """Short folders of ours whose owner is gone."""
+    found = []
+    for folder in Path(tempfile.gettempdir()).glob(f"{SHORT_PREFIX}*"):
+        owner = folder.name.removeprefix(SHORT_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+            if mine and owner.isdecimal() and not psutil.pid_exists(int(owner)):
+                found.append(folder)
+    return found
 
 
 def read_note(folder: Path) -> Note | None:
@@ -101,3 +134,11 @@ def read_note(folder: Path) -> Note | None:
         return Note(**json.loads((folder / NOTE_NAME).read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _created(pid: int) -> float:
+    """When a process was started (its identity beside the pid), or 0.0 when there is none."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return 0.0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from uuid import uuid4
 
 import paramiko
@@ -17,6 +16,7 @@ from docker.errors import DockerException
 
 from bench.errors import AccessError, BenchError, CommandError, DockerError, HostLostError
 from bench.hosts.base import Address
+from bench.hosts.leftovers import short_folder
 from bench.hosts.sshfiles import read_all, write_all
 from bench.hosts.sshlogin import WINDOW_BYTES, Transport
 from bench.hosts.tunnel import tcp_listener, unix_listener
@@ -200,7 +200,7 @@ class SshHost:
             )
 
     def _connect_docker(self) -> DockerClient:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="rewind-bench-")))
+        folder = self._stack.enter_context(short_folder())
         path = self._stack.enter_context(unix_listener(folder / "docker", self._open_docker))
         try:
             client = DockerClient(f"unix://{path}", timeout=DOCKER_TIMEOUT_S, max_pool_size=32)

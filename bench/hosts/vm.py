@@ -122,7 +122,7 @@ def boot(
     acceleration = choose(guest.accel, guest.kernel)
     if acceleration.warning:
         say(acceleration.warning)
-    with place() as where, _started(guest, acceleration, where, label=label, keep=keep) as vm:
+    with place(label) as where, _started(guest, acceleration, where, label=label, keep=keep) as vm:
         try:
             host = _reach(vm, time.monotonic() + timeout_s)
             with contextlib.closing(host):
@@ -156,7 +156,7 @@ def _started(
     complaints = where.folder / "qemu.log"
     qemu = start_owned(machine.argv(), log=complaints)
     try:
-        where.note(label, qemu.pid, QEMU)
+        where.note(qemu.pid, QEMU)
         yield Vm(
             name=f"guest-{label}",
             target=Target("127.0.0.1", "root", port, guest.key, guest.host_key),
