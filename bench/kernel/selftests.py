@@ -1,0 +1,100 @@
+"""Compile the self-tests, pack them into an initramfs, boot it, and read the results."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import process
+from bench.build.initramfs import Initramfs
+from bench.kernel import splat, tap
+from bench.kernel.boot import Boot, Ending, Options, boot
+from bench.paths import KERNEL
+
+SOURCES = KERNEL / "selftests"
+#: Linked into every program; not programs themselves.
+SHARED = ("subject.c", "supervisor.c", "portrait.c", "helpers.c")
+INIT = "init.c"
+CFLAGS = ("-static", "-O2", "-g0", "-Wall", "-pthread", "-mno-red-zone", "-Wno-return-type")
+COMPILE_S = 120.0
+#: A swap area, and a disk for direct I/O.
+DISKS_MB = (256, 64)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One boot's verdict: results, kernel splats, and how the boot ended."""
+
+    results: tap.Results
+    splats: tuple[splat.Splat, ...]
+    boot: Boot
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Every failure as one named line: cases, splats, death or hang of the machine."""
+        lines = [
+            f"{program.name}: {case.name}" for program in self.results.programs for case in program.failures
+        ]
+        lines += [f"kernel {found.kind}: {found.headline}" for found in self.splats]
+        if self.boot.ending is not Ending.POWERED_OFF:
+            lines.append(f"machine {self.boot.ending.value} (log: {self.boot.folder / 'console.log'})")
+        elif not self.results.complete:
+            lines.append(f"init did not reach its end (log: {self.boot.folder / 'console.log'})")
+        return tuple(lines)
+
+
+def programs() -> tuple[str, ...]:
+    """Names of all test programs: every source with a main(), apart from init."""
+    return tuple(
+        path.stem
+        for path in sorted(SOURCES.glob("*.c"))
+        if path.name not in (*SHARED, INIT) and "int main(" in path.read_text()
+    )
+
+
+def compile_programs(names: Sequence[str], target: Path) -> None:
+    """Compile test programs and init as static binaries into `target`; CommandError with gcc's words."""
+    target.mkdir(parents=True, exist_ok=True)
+    shared = [str(SOURCES / name) for name in SHARED]
+    for name in names:
+        argv = ["gcc", *CFLAGS, "-o", str(target / name), str(SOURCES / f"{name}.c"), *shared]
+        process.run(argv, timeout_s=COMPILE_S)
+    process.run(["gcc", *CFLAGS, "-o", str(target / "init"), str(SOURCES / INIT)], timeout_s=COMPILE_S)
+
+
+def pack(binaries: Path, commands: Sequence[str], initramfs: Path) -> None:
+    """Make the initramfs: init, the programs that `commands` name, and the list of commands."""
+    archive = Initramfs()
+    archive.file("/init", (binaries / "init").read_bytes(), 0o755)
+    archive.file("/selftests.list", "".join(f"{command}\n" for command in commands).encode())
+    for path in sorted(binaries.iterdir()):
+        if path.name != "init":
+            archive.file(f"/selftests/{path.name}", path.read_bytes(), 0o755)
+    archive.write(initramfs)
+
+
+def run(
+    kernel: Path,
+    commands: Sequence[str],
+    folder: Path,
+    *,
+    options: Options | None = None,
+    limit_s: float = 300.0,
+    allowed_splats: Sequence[str] = (),
+) -> Report:
+    """Boot `kernel` (a bzImage) and run `commands`, such as "/selftests/memory -s 7"; logs in `folder`."""
+    names = [name for name in programs() if any(f"/selftests/{name}" in c.split() for c in commands)]
+    binaries = folder / "binaries"
+    compile_programs(names, binaries)
+    initramfs = folder / "initramfs.cpio"
+    pack(binaries, commands, initramfs)
+    done = boot(kernel, initramfs, folder, options or Options(disks_mb=DISKS_MB), limit_s=limit_s)
+    initramfs.unlink()
+    shutil.rmtree(binaries)
+    return Report(
+        results=tap.parse(done.results.splitlines()),
+        splats=splat.find_splats(done.console, allowed=allowed_splats),
+        boot=done,
+    )

@@ -1,0 +1,94 @@
+"""Find what no kernel log of a test may contain: panics, warnings, sanitizer and lockdep reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXCERPT_LINES = 40
+
+#: Kind of trouble, and the line that begins it. The first match of a line counts.
+MARKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        ("panic", r"Kernel panic - not syncing"),
+        ("KASAN", r"BUG: KASAN:"),
+        ("KCSAN", r"BUG: KCSAN:"),
+        ("KFENCE", r"BUG: KFENCE:"),
+        ("UBSAN", r"UBSAN:"),
+        (
+            "lockdep",
+            r"WARNING: possible (?:circular|recursive|irq) |WARNING: (?:bad unlock|inconsistent lock)",
+        ),
+        (
+            "lockdep",
+            r"INFO: possible .*deadlock|BUG: MAX_LOCKDEP|possible irq lock inversion|held lock freed",
+        ),
+        ("suspicious RCU", r"WARNING: suspicious RCU usage"),
+        ("atomic sleep", r"BUG: sleeping function called|BUG: scheduling while atomic"),
+        ("RCU stall", r"rcu: INFO: .*detected (?:expedited )?stalls|rcu.*self-detected stall"),
+        ("hung task", r"INFO: task .* blocked for more than"),
+        ("lockup", r"watchdog: BUG: (?:soft|hard) lockup|NMI watchdog: "),
+        ("bad page", r"BUG: Bad (?:page|rss-counter|page map)|page dumped because"),
+        ("page table check", r"kernel BUG at mm/page_table_check"),
+        ("slab", r"BUG [\w-]+ \(.*\): |Slab corruption|Object .* not freed"),
+        ("kmemleak", r"kmemleak: \d+ new suspected memory leaks"),
+        ("refcount", r"refcount_t: "),
+        ("list corruption", r"list_(?:add|del) corruption"),
+        ("BUG", r"kernel BUG at |BUG: "),
+        ("oops", r"Oops: |general protection fault|unable to handle (?:kernel|page fault)"),
+        ("warning", r"WARNING: CPU: \d+ PID: |WARNING: "),
+        ("machine check", r"mce: \[Hardware Error\]"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Splat:
+    """One report in a kernel log: its kind, first line, and the lines after it."""
+
+    kind: str
+    headline: str
+    excerpt: str
+
+
+def find_splats(log: str, *, allowed: Sequence[str] = ()) -> tuple[Splat, ...]:
+    """All reports in a kernel log, in order; headlines that match a pattern in `allowed` are left out.
+
+    The lines of one report (up to its end trace) are not reported again as further splats.
+    """
+    lines = log.splitlines()
+    found: list[Splat] = []
+    resume_at = 0
+    for number, line in enumerate(lines):
+        if number < resume_at:
+            continue
+        kind = kind_of(line)
+        if kind is None:
+            continue
+        end = _end_of_report(lines, number)
+        resume_at = end
+        if not any(re.search(pattern, line) for pattern in allowed):
+            excerpt = "\n".join(lines[max(0, number - 1) : min(end, number + EXCERPT_LINES)])
+            found.append(Splat(kind, _without_time(line), excerpt))
+    return tuple(found)
+
+
+def kind_of(line: str) -> str | None:
+    """The kind of trouble that a log line announces, or None."""
+    for kind, pattern in MARKS:
+        if pattern.search(line):
+            return kind
+    return None
+
+
+def _without_time(line: str) -> str:
+    return re.sub(r"^\[\s*\d+\.\d+\]\s*(?:\[[^\]]*\]\s*)?", "", line).strip()
+
+
+def _end_of_report(lines: Sequence[str], start: int) -> int:
+    for number in range(start + 1, min(len(lines), start + 2 * EXCERPT_LINES)):
+        if "---[ end " in lines[number] or re.search(r"\]\s*={20,}\s*$", lines[number]):
+            return number + 1
+    return start + 1

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The contract of the three calls: who may, what is refused, which errno, and misuse. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#define SYSCTL	"/proc/sys/vm/rewind"
+
+/* ---- permission ------------------------------------------------------- */
+
+static void not_permitted(long unused, long unused2)
+{
+	expect_eq(sys_checkpoint(0), -EPERM);
+	expect_eq(sys_rewind(0), -ENODATA);
+	/* Nor does asking for it permit the one who asks. */
+	expect_eq(sys_rewindable(), 0);
+	expect_eq(sys_checkpoint(0), -EPERM);
+}
+
+static int status_of(void (*body)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		body();
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+static void needs_permission(void)
+{
+	if (sys_checkpoint(0) != -EPERM)
+		_exit(1);
+}
+
+static void uses_permission(void)
+{
+	long gen = sys_checkpoint(0);
+
+	if (gen == 0)
+		sys_rewind(0);
+	_exit(gen == 1 ? 0 : 1);
+}
+
+/* Before the harness itself calls rewindable(); so this process starts without. */
+static void permits_later_children(long unused, long unused2)
+{
+	expect_eq(status_of(needs_permission), 0);
+	expect_eq(sys_rewindable(), 0);
+	expect_eq(status_of(uses_permission), 0);
+}
+
+static void only_permit(void)
+{
+	_exit(sys_rewindable() ? 1 : 0);
+}
+
+static void permits_its_parents_children(long unused, long unused2)
+{
+	expect_eq(status_of(needs_permission), 0);
+	expect_eq(status_of(only_permit), 0);
+	expect_eq(status_of(uses_permission), 0);
+}
+
+static void permit_as_another_user(void)
+{
+	if (setresuid(1000, 1000, 1000))
+		_exit(9);
+	_exit(sys_rewindable() ? 1 : 0);
+}
+
+static void not_for_a_parent_of_another_user(long unused, long unused2)
+{
+	expect_eq(status_of(permit_as_another_user), 0);
+	expect_eq(status_of(needs_permission), 0);
+}
+
+static void permit_in_a_namespace(void)
+{
+	int status;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID))
+		_exit(9);
+	pid = fork();
+	if (pid == 0)
+		only_permit();
+	waitpid(pid, &status, 0);
+	/* Process 1 of the namespace must not have marked us, its parent outside. */
+	_exit(status);
+}
+
+static void not_for_a_parent_outside_the_namespace(long unused, long unused2)
+{
+	expect_eq(status_of(permit_in_a_namespace), 0);
+	expect_eq(status_of(needs_permission), 0);
+}
+
+/* ---- errno ------------------------------------------------------------ */
+
+static void no_checkpoint(long unused, long unused2)
+{
+	expect_eq(sys_rewind(0), -ENODATA);
+	expect_eq(sys_rewind(1), -ENODATA);
+}
+
+static void unknown_flags(long unused, long unused2)
+{
+	static const unsigned long bad[] = { 1UL << 6, 1UL << 12, 1UL << 31, 1UL << 32, 1UL << 63, ~3UL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		expect_eq(sys_checkpoint(bad[i]), -EINVAL);
+		expect_eq(sys_rewind(bad[i]), -EINVAL);
+	}
+}
+
+static void low_bits_are_ignored(long unused, long unused2)
+{
+	long gen = sys_checkpoint(1);
+
+	if (gen < 0)
+		fail("checkpoint(1): %ld", gen);
+	if (gen == 4)
+		return;
+	sys_rewind(gen & 3);
+	fail("rewind(%ld) returned", gen & 3);
+}
+
+static void every_flag(long flags, long unused)
+{
+	char *page = anon(20, 'a');
+	long gen;
+
+	call_flags = flags;
+	gen = checkpoint();
+	if (gen == GENERATIONS)
+		return;
+	memset(page + gen * PAGE, 'T', 9 * PAGE);
+	munmap(anon(8, 'x'), 4 * PAGE);
+	rewind_now();
+}
+
+static void second_checkpoint_replaces(long unused, long unused2)
+{
+	char *page = anon(2, 'a');
+	long gen = checkpoint();
+
+	if (gen == 0) {
+		page[0] = 'b';
+		gen = checkpoint();
+		expect_eq(page[0], 'b');
+		if (gen == GENERATIONS)
+			return;
+		page[0] = 'T';
+		page[PAGE] = 'T';
+		rewind_now();
+	}
+	fail("the first checkpoint came back as generation %ld", gen);
+}
+
+static void many_checkpoints(long unused, long unused2)
+{
+	char *page = anon(50, 'a');
+
+	for (int i = 0; i < 60; i++) {
+		page[i % 50 * PAGE] = i;
+		if (checkpoint() == 0 && i % 3 == 0) {
+			page[(i * 7 % 50) * PAGE + 9] = 'T';
+			rewind_now();
+		}
+	}
+}
+
+static void switched_off(long unused, long unused2)
+{
+	long gen;
+
+	if (access(SYSCTL, F_OK))
+		fail("no %s", SYSCTL);
+	expect_eq(write_text(SYSCTL, "0"), 0);
+	gen = sys_checkpoint(0);
+	note(1, sys_rewindable());
+	expect_eq(write_text(SYSCTL, "1"), 0);
+	expect_eq(gen, -EPERM);
+	expect_eq(noted(1), -EPERM);
+	gen = sys_checkpoint(0);
+	if (gen == 0)
+		sys_rewind(0);
+	expect_eq(gen, 1);
+}
+
+/* ---- misuse ----------------------------------------------------------- */
+
+static void recursion(int signal)
+{
+	long error = sys_checkpoint(call_flags);
+
+	if (error < 0 && error != -EBUSY)
+		_exit(CASE_FAIL);
+}
+
+static void checkpoint_from_handlers(long unused, long unused2)
+{
+	signal(SIGALRM, recursion);
+	for (int i = 0; i < 200; i++) {
+		ualarm(50 + i, 0);
+		long gen = sys_checkpoint(call_flags);
+
+		expect(gen >= 0 || gen == -EBUSY);
+	}
+}
+
+static void vfork_child(long unused, long unused2)
+{
+	long gen = checkpoint_plain(), errors[2];
+	pid_t pid;
+
+	if (gen == 0) {
+		volatile long *out = errors;
+
+		pid = vfork();
+		if (pid == 0) {
+			out[0] = sys_checkpoint(0);
+			out[1] = sys_rewind(0);
+			_exit(0);
+		}
+		waitpid(pid, NULL, 0);
+		if (out[0] >= 0 || out[1] >= 0)
+			fail("a vfork child got %ld and %ld", out[0], out[1]);
+		rewind_now();
+	}
+}
+
+static void under_ptrace(long unused, long unused2)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		char *page = anon(1, 'a');
+		long gen;
+
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		gen = sys_checkpoint(0);
+		if (gen < 0)
+			_exit(gen == -EOPNOTSUPP || gen == -EBUSY ? 0 : 1);
+		if (page[5] != 'a')
+			_exit(2);
+		if (gen == 3)
+			_exit(0);
+		page[5] = 'T';
+		_exit(sys_rewind(0) == -EOPNOTSUPP ? 0 : 3);
+	}
+	waitpid(pid, &status, 0);
+	for (int i = 0; i < 100 && WIFSTOPPED(status); i++) {
+		ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+		waitpid(pid, &status, 0);
+	}
+	if (WIFSTOPPED(status)) {
+		kill(pid, SIGKILL);
+		fail("still running after 100 system calls");
+	}
+	expect_eq(status, 0);
+}
+
+static pthread_barrier_t barrier;
+
+static void *rewind_at_once(void *unused)
+{
+	pthread_barrier_wait(&barrier);
+	sys_rewind(call_flags);
+	for (;;)
+		pause();
+}
+
+static void all_threads_at_once(long count, long unused)
+{
+	long gen;
+
+	pthread_barrier_init(&barrier, NULL, count);
+	gen = checkpoint();
+	if (gen == 20)
+		return;
+	for (long i = 0; i < count; i++) {
+		pthread_t thread;
+
+		expect(pthread_create(&thread, NULL, rewind_at_once, NULL) == 0);
+	}
+	for (;;)
+		pause();
+}
+
+static void *checkpoint_at_once(void *unused)
+{
+	long gen;
+
+	pthread_barrier_wait(&barrier);
+	gen = sys_checkpoint(call_flags);
+	return (void *)gen;
+}
+
+static void checkpoints_at_once(long count, long unused)
+{
+	pthread_t threads[16];
+	void *result;
+
+	pthread_barrier_init(&barrier, NULL, count);
+	for (long i = 0; i < count; i++)
+		expect(pthread_create(&threads[i], NULL, checkpoint_at_once, NULL) == 0);
+	for (long i = 0; i < count; i++) {
+		pthread_join(threads[i], &result);
+		if ((long)result && (long)result != -EBUSY)
+			fail("checkpoint in a thread: %ld", (long)result);
+	}
+}
+
+static void enter_group(const char *name, const char *file, const char *limit)
+{
+	char path[128], pid[16];
+
+	snprintf(path, sizeof(path), "/cgroup/%s", name);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "/cgroup/%s/%s", name, file);
+	if (write_text(path, limit))
+		skip("no cgroup: %s", path);
+	snprintf(path, sizeof(path), "/cgroup/%s/cgroup.procs", name);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	expect_eq(write_text(path, pid), 0);
+}
+
+static void at_the_limit_of_processes(long unused, long unused2)
+{
+	char *page = anon(4, 'a');
+	long gen;
+
+	enter_group("pids", "pids.max", "4");
+	gen = checkpoint();
+	if (gen == GENERATIONS)
+		return;
+	page[5] = 'T';
+	for (int i = 0; i < 20; i++)
+		if (fork() == 0)
+			pause();
+	rewind_now();
+}
+
+/* The images are charged: at the limit, a store kills or waits, but nothing leaks. */
+static void at_the_limit_of_memory(long unused, long unused2)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char *pages;
+		long gen;
+
+		enter_group("memory", "memory.max", "16777216");
+		write_text("/cgroup/memory/memory.swap.max", "0");
+		pages = anon(3000, 'a');
+		gen = sys_checkpoint(call_flags);
+		if (gen < 0)
+			_exit(gen == -ENOMEM ? 0 : 1);
+		for (long i = 0; i < 3000; i++) {
+			if (pages[i * PAGE + 5] != 'a')
+				_exit(2);
+			pages[i * PAGE + 5] = 'T';
+		}
+		if (gen < 2)
+			sys_rewind(call_flags);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	if (status && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		fail("status %#x", status);
+}
+
+static void exec_drops_it(long unused, long unused2)
+{
+	char *arguments[] = { "/selftests/abi", "-t", "nothing at all", NULL };
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (sys_checkpoint(0))
+			_exit(9);
+		dup2(open("/dev/null", O_WRONLY), 1);
+		execv(arguments[0], arguments);
+		_exit(8);
+	}
+	waitpid(pid, &status, 0);
+	expect_eq(status, 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct testcase cases[] = {
+		{ "548 without permission is EPERM", not_permitted, 0, 0, UNPERMITTED, 0 },
+		{ "550 permits children started later", permits_later_children, 0, 0, UNPERMITTED, 0 },
+		{ "550 permits the parent's children", permits_its_parents_children, 0, 0, UNPERMITTED, 0 },
+		{ "550 does not mark another user's parent", not_for_a_parent_of_another_user, 0, 0,
+		  UNPERMITTED, 0 },
+		{ "550 does not mark a parent outside the namespace",
+		  not_for_a_parent_outside_the_namespace, 0, 0, UNPERMITTED, 0 },
+		{ "549 without a checkpoint is ENODATA", no_checkpoint, 0, 0, 0, 0 },
+		{ "unknown flags are EINVAL", unknown_flags, 0, 0, 0, 0 },
+		{ "the low two bits are ignored", low_bits_are_ignored, 0, 0, 0, 0 },
+		{ "no reuse", every_flag, RF_NO_REUSE, 0, 0, 0 },
+		{ "no reuse of regions", every_flag, RF_NO_REGION_REUSE, 0, 0, 0 },
+		{ "full walk", every_flag, RF_FULL_WALK, 0, 0, 0 },
+		{ "all ablations", every_flag, RF_NO_REUSE | RF_NO_REGION_REUSE | RF_FULL_WALK, 0, 0, 0 },
+		{ "a second checkpoint replaces the first", second_checkpoint_replaces, 0, 0, 0, 0 },
+		{ "60 checkpoints", many_checkpoints, 0, 0, 0, 60 },
+		{ "the sysctl switches it off", switched_off, 0, 0, 0, 0 },
+		{ "checkpoint from signal handlers", checkpoint_from_handlers, 0, 0, 0, 0 },
+		{ "from a vfork child", vfork_child, 0, 0, 0, 0 },
+		{ "under ptrace", under_ptrace, 0, 0, 0, 0 },
+		{ "rewind in all threads at once", all_threads_at_once, 8, 0, 0, 60 },
+		{ "checkpoint in all threads at once", checkpoints_at_once, 8, 0, 0, 60 },
+		{ "at the limit of processes", at_the_limit_of_processes, 0, 0, 0, 0 },
+		{ "at the limit of memory", at_the_limit_of_memory, 0, 0, 0, 60 },
+		{ "exec drops the checkpoint", exec_drops_it, 0, 0, 0, 0 },
+	};
+
+	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
+}

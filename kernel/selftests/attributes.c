@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Attributes of the process. A case changes one after the checkpoint; the rewind must
+ * put it back, or refuse with a reason and change nothing. Which of both is right for an
+ * attribute is written in its line.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+/* What a rewind is to do about a change. */
+enum { RESTORE, REFUSE, EITHER };
+
+static void directory(void) { expect(chdir("/proc") == 0); }
+static void root_directory(void) { expect(chroot("/tmp") == 0); }
+static void umask_bits(void) { umask(0123); }
+static void nice_value(void) { expect(setpriority(PRIO_PROCESS, 0, 7) == 0); }
+static void name(void) { prctl(PR_SET_NAME, "renamed"); }
+static void timer_slack(void) { prctl(PR_SET_TIMERSLACK, 123456); }
+static void dumpable(void) { prctl(PR_SET_DUMPABLE, 0); }
+static void keep_capabilities(void) { prctl(PR_SET_KEEPCAPS, 1); }
+static void no_new_privileges(void) { prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
+static void death_signal(void) { prctl(PR_SET_PDEATHSIG, SIGUSR2); }
+static void subreaper(void) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+static void no_huge_pages(void) { prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); }
+static void no_tsc(void) { prctl(PR_SET_TSC, PR_TSC_SIGSEGV); prctl(PR_SET_TSC, PR_TSC_ENABLE); }
+static void tsc_faults(void) { prctl(PR_SET_TSC, PR_TSC_SIGSEGV); }
+static void machine_check_policy(void) { prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0); }
+static void executable_memory_denied(void) { prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0); }
+static void merge_all_memory(void) { prctl(67 /* PR_SET_MEMORY_MERGE */, 1, 0, 0, 0); }
+static void new_session(void) { setsid(); }
+static void new_group(void) { expect(setpgid(0, 0) == 0); }
+static void personality_bits(void) { personality(ADDR_NO_RANDOMIZE); }
+static void user_id(void) { expect(setresuid(1000, 1000, 0) == 0); }
+static void group_list(void) { gid_t ids[] = { 5, 6 }; syscall(SYS_setgroups, 2, ids); }
+static void out_of_memory_score(void) { write_text("/proc/self/oom_score_adj", "300"); }
+static void dump_filter(void) { write_text("/proc/self/coredump_filter", "7f"); }
+static void lock_future_memory(void) { expect(mlockall(MCL_FUTURE) == 0); }
+static void lock_all_memory(void) { expect(mlockall(MCL_CURRENT | MCL_FUTURE) == 0); }
+static void namespace_of_names(void) { expect(unshare(CLONE_NEWUTS) == 0); }
+static void namespace_of_mounts(void) { expect(unshare(CLONE_NEWNS) == 0); }
+static void namespace_of_users(void) { expect(unshare(CLONE_NEWUSER) == 0); }
+static void io_priority(void) { syscall(SYS_ioprio_set, 1, 0, 3 << 13); }
+static void clear_tid_address(void) { static int word; syscall(SYS_set_tid_address, &word); }
+static void robust_list(void) { static long head[3]; syscall(SYS_set_robust_list, head, 24L); }
+static void membarrier(void) { syscall(SYS_membarrier, 1 << 4, 0, 0); }
+static void keyring(void) { syscall(SYS_keyctl, 1 /* JOIN_SESSION_KEYRING */, 0, 0, 0, 0); }
+static void system_v_segment(void) { expect(shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600) >= 0); }
+static void system_v_queue(void) { expect(msgget(IPC_PRIVATE, IPC_CREAT | 0600) >= 0); }
+
+static void system_v_undo(void)
+{
+	struct sembuf add = { 0, 1, SEM_UNDO };
+	int id = semget(IPC_PRIVATE, 1, IPC_CREAT | 0600);
+
+	expect(id >= 0 && semop(id, &add, 1) == 0);
+}
+
+static void file_size_limit(void)
+{
+	struct rlimit limit = { 1 << 20, 1 << 24 };
+
+	expect(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void descriptor_limit(void)
+{
+	struct rlimit limit = { 77, 1000 };
+
+	expect(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+static void address_space_limit(void)
+{
+	struct rlimit limit = { 1UL << 24, 1UL << 30 };
+
+	expect(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+static void affinity(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	expect(sched_setaffinity(0, sizeof(one), &one) == 0);
+}
+
+static void policy(void)
+{
+	struct sched_param none = { 0 };
+
+	expect(sched_setscheduler(0, SCHED_BATCH, &none) == 0);
+}
+
+static void real_time(void)
+{
+	struct sched_param five = { 5 };
+
+	expect(sched_setscheduler(0, SCHED_FIFO, &five) == 0);
+}
+
+static void capabilities(void)
+{
+	unsigned int header[2] = { 0x20080522, 0 }, data[6] = { 0xff, 0xff, 0, 0, 0, 0 };
+
+	expect(syscall(SYS_capset, header, data) == 0);
+}
+
+static void filter_calls(void)
+{
+	/* Allow everything: BPF_RET | BPF_K, SECCOMP_RET_ALLOW. */
+	struct { unsigned short code; unsigned char t, f; unsigned int k; } allow = { 6, 0, 0, 0x7fff0000 };
+	struct { unsigned short length; void *filter; } program = { 1, &allow };
+
+	expect(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0);
+}
+
+static void user_dispatch(void)
+{
+	static char selector;
+
+	expect(prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, 0x1000, 0x1000, &selector) == 0);
+}
+
+static void speculation(void)
+{
+	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0);
+}
+
+static void arguments(void)
+{
+	/* prctl(PR_SET_MM, PR_SET_MM_ARG_START): what /proc/<pid>/cmdline shows */
+	prctl(35, 8, (unsigned long)sbrk(0) - 4096, 0, 0);
+}
+
+static void local_descriptor_table(void)
+{
+	struct { unsigned int entry, base, limit, flags; } segment = { 1, 0, 0xfffff, 0x51 };
+
+	syscall(SYS_modify_ldt, 1, &segment, sizeof(segment));
+}
+
+static void port_rights(void) { syscall(SYS_ioperm, 0x80, 1, 1); }
+static void core_number(void) { static char area[64] __attribute__((aligned(32))); syscall(334, area, 32, 0, 0x5305); }
+
+static void protection_key(void)
+{
+	int key = syscall(330 /* pkey_alloc */, 0, 0);
+
+	if (key < 0)
+		skip("no protection keys");
+}
+
+#define CHANGE(function, verdict) { #function, one, (long)function, verdict, 0, 0 }
+
+static void one(long change, long verdict)
+{
+	char *page = anon(1, 'a'), reason[256];
+	long gen = checkpoint(), error;
+
+	if (gen == 3)
+		return;
+	((void (*)(void))change)();
+	page[5] = 'T';
+	error = sys_rewind(call_flags);
+	refusal_reason(reason, sizeof(reason));
+	if (error != -EOPNOTSUPP)
+		fail("rewind: %s", strerror(-error));
+	if (verdict == RESTORE)
+		fail("refused (%s), but is to be restored", reason);
+	if (page[5] != 'T')
+		fail("refused, but memory was changed");
+	if (strlen(reason) < 3 || reason[0] == '(')
+		fail("refused without a reason in /proc/self/rewind");
+	diag("  refused: %s", reason);
+}
+
+int main(int argc, char **argv)
+{
+	const struct testcase cases[] = {
+		CHANGE(directory, RESTORE), CHANGE(umask_bits, RESTORE), CHANGE(nice_value, RESTORE),
+		CHANGE(name, RESTORE), CHANGE(file_size_limit, RESTORE), CHANGE(descriptor_limit, RESTORE),
+		CHANGE(address_space_limit, RESTORE), CHANGE(affinity, RESTORE), CHANGE(policy, RESTORE),
+		CHANGE(real_time, RESTORE), CHANGE(clear_tid_address, RESTORE), CHANGE(robust_list, RESTORE),
+		CHANGE(root_directory, EITHER), CHANGE(timer_slack, EITHER), CHANGE(dumpable, EITHER),
+		CHANGE(keep_capabilities, EITHER), CHANGE(no_new_privileges, EITHER),
+		CHANGE(death_signal, EITHER), CHANGE(subreaper, EITHER), CHANGE(no_huge_pages, EITHER),
+		CHANGE(no_tsc, EITHER), CHANGE(tsc_faults, EITHER), CHANGE(machine_check_policy, EITHER),
+		CHANGE(executable_memory_denied, EITHER), CHANGE(merge_all_memory, EITHER),
+		CHANGE(new_session, EITHER), CHANGE(new_group, EITHER), CHANGE(personality_bits, EITHER),
+		CHANGE(user_id, EITHER), CHANGE(group_list, EITHER), CHANGE(out_of_memory_score, EITHER),
+		CHANGE(dump_filter, EITHER), CHANGE(lock_future_memory, EITHER),
+		CHANGE(lock_all_memory, EITHER), CHANGE(namespace_of_names, EITHER),
+		CHANGE(namespace_of_mounts, EITHER), CHANGE(namespace_of_users, EITHER),
+		CHANGE(io_priority, EITHER), CHANGE(membarrier, EITHER), CHANGE(keyring, EITHER),
+		CHANGE(system_v_segment, EITHER), CHANGE(system_v_queue, EITHER),
+		CHANGE(system_v_undo, EITHER), CHANGE(capabilities, EITHER), CHANGE(filter_calls, EITHER),
+		CHANGE(user_dispatch, EITHER), CHANGE(speculation, EITHER), CHANGE(arguments, EITHER),
+		CHANGE(local_descriptor_table, EITHER), CHANGE(port_rights, EITHER),
+		CHANGE(core_number, EITHER), CHANGE(protection_key, EITHER),
+	};
+
+	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+/* No process that the request has started may live to see the next one. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+/*
+ * A descendant tells its number through a pipe, then never ends by itself; after the
+ * rewind the supervisor looks for that number.
+ */
+static int channel[2];
+
+static void survive(void)
+{
+	pid_t me = getpid();
+
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (write(channel[1], &me, sizeof(me)) != sizeof(me))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static pid_t heard(void)
+{
+	pid_t pid = 0;
+
+	if (read(channel[0], &pid, sizeof(pid)) != sizeof(pid))
+		fail("no descendant spoke (errno %d)", errno);
+	return pid;
+}
+
+static void child(void)
+{
+	if (fork() == 0)
+		survive();
+}
+
+static void grandchild(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (fork() == 0)
+			survive();
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+static void daemon_of_its_own(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setsid();
+		if (fork() == 0)
+			survive();
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+static void sibling(void)
+{
+	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid == 0)
+		survive();
+	if (pid < 0) {
+		pid_t none = 0;	/* refused: as good */
+
+		if (write(channel[1], &none, sizeof(none)) < 0)
+			_exit(1);
+	}
+}
+
+static char stack[64 * 1024] __attribute__((aligned(64)));
+
+static int in_the_same_memory(void *unused)
+{
+	survive();
+	return 0;
+}
+
+static void shared_memory(void)
+{
+	clone(in_the_same_memory, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+}
+
+static void shared_memory_no_signal(void)
+{
+	clone(in_the_same_memory, stack + sizeof(stack), CLONE_VM | CLONE_FILES | CLONE_FS, NULL);
+}
+
+static void shared_memory_sibling(void)
+{
+	if (clone(in_the_same_memory, stack + sizeof(stack), CLONE_VM | CLONE_PARENT | SIGCHLD, NULL) < 0) {
+		pid_t none = 0;
+
+		if (write(channel[1], &none, sizeof(none)) < 0)
+			_exit(1);
+	}
+}
+
+static void under_a_subreaper(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+		if (fork() == 0) {
+			if (fork() == 0)
+				survive();
+			_exit(0);
+		}
+		for (;;)
+			pause();
+	}
+}
+
+static void stopped(void)
+{
+	pid_t pid = fork(), me;
+
+	if (pid == 0) {
+		me = getpid();
+		if (write(channel[1], &me, sizeof(me)) != sizeof(me))
+			_exit(1);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	waitpid(pid, NULL, WUNTRACED);
+}
+
+static void zombie(void)
+{
+	pid_t pid = fork();
+	siginfo_t info;
+
+	if (pid == 0) {
+		pid = getpid();
+		if (write(channel[1], &pid, sizeof(pid)) != sizeof(pid))
+			_exit(1);
+		_exit(0);
+	}
+	waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
+}
+
+static void in_a_pid_namespace(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (unshare(CLONE_NEWPID))
+			_exit(1);
+		pid = fork();
+		if (pid == 0) {
+			for (;;)
+				pause();
+		}
+		if (write(channel[1], &pid, sizeof(pid)) != sizeof(pid))
+			_exit(1);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+static void traced(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		survive();
+	if (fork() == 0) {
+		syscall(SYS_ptrace, 0x4206 /* PTRACE_SEIZE */, pid, 0, 0);
+		for (;;)
+			pause();
+	}
+}
+
+static void kept_busy(void)
+{
+	if (fork() == 0) {
+		pid_t me = getpid();
+
+		if (write(channel[1], &me, sizeof(me)) != sizeof(me))
+			_exit(1);
+		for (;;)
+			;
+	}
+}
+
+static void one(long start, long unused)
+{
+	void (*begin)(void) = (void (*)(void))start;
+	long gen;
+
+	expect(pipe(channel) == 0);
+	gen = checkpoint();
+	if (gen && noted(0) && other_is_alive(noted(0)))
+		fail("process %ld lives after rewind %ld", noted(0), gen);
+	if (gen == GENERATIONS)
+		return;
+	begin();
+	note(0, heard());
+	rewind_now();
+}
+
+/* Each child forks on: a rewind has to outrun them. */
+static void fork_bomb(long limit, long unused)
+{
+	long gen = checkpoint();
+
+	if (gen == 3)
+		return;
+	for (int i = 0; i < limit; i++) {
+		if (fork() == 0) {
+			for (int k = 0; k < 3; k++)
+				fork();
+			for (;;)
+				if (fork() > 0)
+					usleep(1000);
+				else
+					pause();
+		}
+	}
+	rewind_now();
+}
+
+static void many(long count, long unused)
+{
+	long gen = checkpoint();
+
+	if (gen == 3)
+		return;
+	for (long i = 0; i < count; i++)
+		if (fork() == 0)
+			pause();
+	rewind_now();
+}
+
+/* A child that writes to its copies must not change what the parent gets back. */
+static void child_writes(long child_first, long unused)
+{
+	char *page = anon(16, 'a');
+	long gen;
+	pid_t pid;
+
+	expect(pipe(channel) == 0);
+	gen = checkpoint();
+	if (gen == GENERATIONS)
+		return;
+	if (!child_first)
+		memset(page, 'P', 8 * PAGE);
+	pid = fork();
+	if (pid == 0) {
+		expect_filled(page + 8 * PAGE, 8, 'a');
+		memset(page, 'C', 16 * PAGE);
+		survive();
+	}
+	heard();
+	if (child_first)
+		memset(page, 'P', 12 * PAGE);
+	if (gen & 1) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		page[9 * PAGE] = 'Q';
+	}
+	rewind_now();
+}
+
+/* The child of a checkpointed process has no checkpoint, and may take its own. */
+static void child_has_none(long unused, long unused2)
+{
+	char *page = anon(1, 'a');
+	long gen = checkpoint();
+	int status;
+	pid_t pid;
+
+	if (gen == GENERATIONS)
+		return;
+	page[0] = 'P';
+	pid = fork();
+	if (pid == 0) {
+		long own;
+
+		if (sys_rewind(0) != -ENODATA)
+			_exit(1);
+		own = sys_checkpoint(call_flags);
+		if (own < 0)
+			_exit(2);
+		if (page[0] != 'P' || page[1] != 'a')
+			_exit(3);
+		if (own == 2)
+			_exit(0);
+		page[1] = 'C';
+		sys_rewind(call_flags);
+		_exit(4);
+	}
+	waitpid(pid, &status, 0);
+	if (status)
+		fail("child: status %#x", status);
+	expect_eq(page[0], 'P');
+	rewind_now();
+}
+
+#define START(function) { #function, one, (long)function, 0, 0, 0 }
+
+int main(int argc, char **argv)
+{
+	const struct testcase cases[] = {
+		START(child), START(grandchild), START(daemon_of_its_own), START(sibling),
+		START(shared_memory), START(shared_memory_no_signal), START(shared_memory_sibling),
+		START(under_a_subreaper), START(stopped), START(zombie), START(in_a_pid_namespace),
+		START(traced), START(kept_busy),
+		{ "100 children", many, 100, 0, 0, 60 },
+		{ "a fork bomb", fork_bomb, 4, 0, 0, 60 },
+		{ "the child writes after its parent", child_writes, 0, 0, 0, 0 },
+		{ "the child writes before its parent", child_writes, 1, 0, 0, 0 },
+		{ "a child has no checkpoint of its own", child_has_none, 0, 0, 0, 0 },
+	};
+
+	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
+}

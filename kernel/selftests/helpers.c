@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Small things that many cases need; see harness.h. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+char *anon(size_t pages, int fill)
+{
+	char *start = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (start == MAP_FAILED)
+		fail("mmap of %zu pages: %s", pages, strerror(errno));
+	if (fill)
+		memset(start, fill, pages * PAGE);
+	return start;
+}
+
+int open_bytes(size_t length, int fill)
+{
+	char name[] = "/tmp/bytes.XXXXXX", page[PAGE];
+	int fd = mkstemp(name);
+
+	if (fd < 0)
+		fail("mkstemp: %s", strerror(errno));
+	unlink(name);
+	memset(page, fill, sizeof(page));
+	for (size_t done = 0; done < length; done += PAGE)
+		if (write(fd, page, length - done < PAGE ? length - done : PAGE) < 0)
+			fail("write: %s", strerror(errno));
+	return fd;
+}
+
+char *file_private(size_t pages, int fill)
+{
+	int fd = open_bytes(pages * PAGE, fill);
+	char *start = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+	if (start == MAP_FAILED)
+		fail("mmap of a file: %s", strerror(errno));
+	close(fd);
+	return start;
+}
+
+void expect_filled(const char *start, size_t pages, int fill)
+{
+	for (size_t i = 0; i < pages * PAGE; i++)
+		if (start[i] != (char)fill)
+			fail("page %zu byte %zu is %#x, not %#x", i / PAGE, i % PAGE,
+			     (unsigned char)start[i], fill);
+}
+
+static ssize_t read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t have = 0;
+	ssize_t n;
+
+	text[0] = 0;
+	if (fd < 0)
+		return -1;
+	while (have < size - 1 && (n = read(fd, text + have, size - 1 - have)) > 0)
+		have += n;
+	close(fd);
+	text[have] = 0;
+	return have;
+}
+
+/* The word or number after a key at the start of a line; NULL when there is no such line. */
+static char *after_key(char *text, const char *key)
+{
+	size_t length = strlen(key);
+
+	for (char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, key, length) && (line[length] == ' ' || line[length] == ':'))
+			return line + length + 1 + strspn(line + length + 1, " \t");
+	}
+	return NULL;
+}
+
+static long number_in(const char *path, const char *key)
+{
+	static char text[65536];
+	char *value;
+
+	if (read_text(path, text, sizeof(text)) < 0)
+		return -1;
+	value = after_key(text, key);
+	return value ? atol(value) : -1;
+}
+
+long vmstat(const char *key)
+{
+	return number_in("/proc/vmstat", key);
+}
+
+long meminfo_kb(const char *key)
+{
+	return number_in("/proc/meminfo", key);
+}
+
+long rewind_counter(const char *key)
+{
+	return number_in("/proc/self/rewind", key);
+}
+
+long refusal_reason(char *out, size_t size)
+{
+	static char text[8192];
+	char *value;
+
+	snprintf(out, size, "(none given)");
+	if (read_text("/proc/self/rewind", text, sizeof(text)) < 0)
+		return -1;
+	value = after_key(text, "reason");
+	if (!value)
+		return -1;
+	value[strcspn(value, "\n")] = 0;
+	snprintf(out, size, "%s", value);
+	return 0;
+}
+
+long read_long(const char *path)
+{
+	char text[64];
+
+	return read_text(path, text, sizeof(text)) < 0 ? -1 : atol(text);
+}
+
+int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), result;
+
+	if (fd < 0)
+		return -errno;
+	result = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	close(fd);
+	return result;
+}
+
+int has_swap(void)
+{
+	return meminfo_kb("SwapTotal") > 0;
+}
+
+unsigned long random_step(unsigned long *state)
+{
+	*state = *state * 6364136223846793005UL + 1442695040888963407UL;
+	return *state >> 33;
+}

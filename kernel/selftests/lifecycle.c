@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Fork, exec and exit with a checkpoint; many generations; memory given back; files cut short. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+
+/* Every way to end with a checkpoint, over and over: the memory must come back. */
+static void ends(long rounds, long unused)
+{
+	long before = 0, after;
+
+	for (long i = 0; i < rounds; i++) {
+		int status;
+		pid_t pid;
+
+		if (i == rounds / 4)
+			before = meminfo_kb("MemAvailable");
+		pid = fork();
+		if (pid == 0) {
+			char *pages = anon(256, 'e');
+			long gen = sys_checkpoint(call_flags);
+
+			if (gen < 0)
+				_exit(9);
+			memset(pages, 'T', 128 * PAGE);
+			if (gen < (i & 3))
+				sys_rewind(call_flags);
+			switch (i >> 2 & 3) {
+			case 0:
+				raise(SIGKILL);
+			case 1:
+				abort();
+			case 2:
+				munmap(pages, 100 * PAGE);
+			}
+			_exit(0);
+		}
+		waitpid(pid, &status, 0);
+		if (WIFEXITED(status))
+			expect_eq(WEXITSTATUS(status), 0);
+	}
+	after = meminfo_kb("MemAvailable");
+	if (before - after > rounds * 8)
+		fail("%ld kB lost in %ld processes", before - after, rounds * 3 / 4);
+}
+
+/* No growth over many generations: of memory, of mappings, of kernel memory. */
+static void generations(long count, long unused)
+{
+	char *pages = anon(300, 'g');
+	long gen = checkpoint_plain();
+
+	if (gen == count / 4) {
+		note(0, meminfo_kb("MemAvailable"));
+		note(1, meminfo_kb("Slab"));
+		note(2, meminfo_kb("PageTables"));
+	}
+	if (gen == count) {
+		long lost = noted(0) - meminfo_kb("MemAvailable");
+		long slab = meminfo_kb("Slab") - noted(1);
+		long tables = meminfo_kb("PageTables") - noted(2);
+
+		diag("  over %ld generations: %ld kB memory, %ld kB slab, %ld kB page tables",
+		     count * 3 / 4, lost, slab, tables);
+		if (lost > 4096 || slab > 2048 || tables > 256)
+			fail("memory grows");
+		return;
+	}
+	for (int i = 0; i < 100; i++)
+		pages[(gen * 7 + i * 13) % 300 * PAGE] = 'T';
+	for (int i = 0; i < 3; i++)
+		memset(mmap(NULL, 20 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		       'T', 20 * PAGE);
+	if (gen % 16 == 0) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+	}
+	rewind_now();
+}
+
+/* 1000 processes, each with a checkpoint, at one time. */
+static void many_at_once(long count, long unused)
+{
+	int ends[2], status, good = 0;
+
+	expect(pipe(ends) == 0);
+	for (long i = 0; i < count; i++) {
+		if (fork() == 0) {
+			char *page = anon(4, 'm'), byte;
+			long gen = sys_checkpoint(call_flags);
+
+			if (gen < 0)
+				_exit(1);
+			if (gen == 0) {
+				close(ends[1]);
+				if (read(ends[0], &byte, 1) < 0)
+					_exit(2);
+				page[7] = 'T';
+				sys_rewind(call_flags);
+				_exit(3);
+			}
+			_exit(page[7] == 'm' ? 0 : 4);
+		}
+	}
+	close(ends[1]);
+	while (wait(&status) > 0)
+		good += status == 0;
+	expect_eq(good, count);
+}
+
+/* A private file mapping whose file is cut short, by this process or another. */
+static void truncated(long by_other, long unused)
+{
+	int fd = open_bytes(16 * PAGE, 'f');
+	char *map = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	long gen;
+
+	for (int i = 0; i < 16; i += 2)
+		memset(map + i * PAGE, 'p', PAGE);
+	gen = checkpoint_plain();
+	for (int i = 0; i < 16; i += 2)
+		expect_filled(map + i * PAGE, 1, 'p');
+	if (gen == 6)
+		return;
+	map[0] = 'T';
+	map[4 * PAGE] = 'T';
+	if (by_other) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(ftruncate(fd, PAGE) ? 1 : 0);
+		waitpid(pid, NULL, 0);
+	} else {
+		expect(ftruncate(fd, 0) == 0);
+	}
+	expect(ftruncate(fd, 16 * PAGE) == 0);
+	if (gen & 1)
+		map[2 * PAGE] = 'U';
+	rewind_now();
+}
+
+/* The page of a file that a service has reset must not show what the request wrote to it. */
+static void file_reset_in_between(long unused, long unused2)
+{
+	int fd = open_bytes(PAGE, 'a');
+	char *map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0), clean[PAGE];
+	volatile char sink = map[0];
+	long gen;
+
+	(void)sink;
+	memset(clean, 'a', sizeof(clean));
+	gen = checkpoint_plain();
+	if (gen) {
+		expect(pwrite(fd, clean, PAGE, 0) == (ssize_t)PAGE);
+		expect_filled(map, 1, 'a');
+	}
+	if (gen == GENERATIONS)
+		return;
+	expect(pwrite(fd, "TOKEN", 5, 100) == 5);
+	map[5] = 'x';
+	rewind_now();
+}
+
+
+/* swapoff must be able to read in what only the log still refers to. */
+static void swap_off(long unused, long unused2)
+{
+	char *pages = anon(200, 's');
+	long gen;
+
+	if (!has_swap())
+		skip("no swap");
+	madvise(pages, 200 * PAGE, MADV_PAGEOUT);
+	gen = checkpoint_plain();
+	expect_filled(pages, 200, 's');
+	if (gen == 2)
+		return;
+	madvise(pages, 200 * PAGE, MADV_PAGEOUT);
+	munmap(pages + 50 * PAGE, 100 * PAGE);
+	expect(syscall(SYS_swapoff, "/dev/vda") == 0 || syscall(SYS_swapoff, "/dev/ram0") == 0);
+	rewind_now();
+}
+
+/* The counters are what a measurement reads: they must be there, and count. */
+static void counters(long unused, long unused2)
+{
+	static const char *const keys[] = { "generation", "pages_logged", "rewind_ns" };
+	char *pages = anon(50, 'c');
+	long gen = checkpoint();
+
+	if (gen == 2) {
+		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+			diag("  %s: %ld", keys[i], rewind_counter(keys[i]));
+		expect_eq(access("/proc/self/rewind", R_OK), 0);
+		return;
+	}
+	memset(pages, 'T', 50 * PAGE);
+	rewind_now();
+}
+
+/* The published launcher: 550 in a helper child, 548 once, 549 before each further request. */
+static void published_protocol(long argument, long unused)
+{
+	char *page = anon(4, 'p');
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(sys_rewindable() ? 1 : 0);
+	waitpid(pid, &status, 0);
+	expect_eq(status, 0);
+	pid = fork();
+	if (pid == 0) {
+		/* One call site in a loop, as a Python loop compiles to. */
+		for (long request = 0; request < 10; request++) {
+			long number = request == 0 ? 0 : request == 1 ? NR_CHECKPOINT : NR_REWIND;
+			long gen = number ? raw_syscall(number, argument, 0, 0) : 0;
+
+			if (gen < 0)
+				_exit(1);
+			if (gen == 8)
+				_exit(0);
+			if (request > 1 && gen == 0)
+				_exit(2);
+			if (request && page[0] != 'p')
+				_exit(3);
+			if (request)
+				page[0] = 'T';
+		}
+		_exit(4);
+	}
+	waitpid(pid, &status, 0);
+	expect_eq(status, 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct testcase cases[] = {
+		{ "every way to end", ends, 64, 0, 0, 60 },
+		{ "1000 ways to end", ends, 1000, 0, SLOW, 600 },
+		{ "200 generations", generations, 200, 0, 0, 60 },
+		{ "2000 generations", generations, 2000, 0, SLOW, 600 },
+		{ "100 processes at once", many_at_once, 100, 0, 0, 60 },
+		{ "a file cut short", truncated, 0, 0, 0, 0 },
+		{ "a file cut short by another", truncated, 1, 0, 0, 0 },
+		{ "a file reset in between", file_reset_in_between, 0, 0, 0, 0 },
+		{ "swapoff with images in swap", swap_off, 0, 0, 0, 60 },
+		{ "counters", counters, 0, 0, 0, 0 },
+		{ "the published protocol, argument 1", published_protocol, 1, 0, 0, 0 },
+		{ "the published protocol, argument 2", published_protocol, 2, 0, 0, 0 },
+	};
+
+	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
+}

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every way to write to memory, on pages in every state.
+ *
+ * One region of 16 pages; in generation g, page i is written when bit g of i is set.
+ * So each page has its own history of written and unwritten generations, and each
+ * generation is checked against the snapshot. Nothing here forks: a fork breaks the
+ * sharing and hides faults of the log.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+#define PAGES		16
+#define OFFSET		512UL		/* within the page; direct I/O wants it aligned */
+#define LENGTH		512
+#define HUGE		(2UL << 20)
+
+static const char *region_kind;
+static char *region;
+static int self_mem = -1, token_file = -1, direct = -1;
+static int fill;
+
+static char token[LENGTH] __attribute__((aligned(LENGTH)));
+
+/* ---- ways to write ---------------------------------------------------- */
+
+static long by_store(char *at)
+{
+	memcpy(at, token, LENGTH);
+	return LENGTH;
+}
+
+static long by_read(char *at)
+{
+	return pread(token_file, at, LENGTH, 0);
+}
+
+static long by_direct_read(char *at)
+{
+	return pread(direct, at, LENGTH, 0);
+}
+
+static long by_own_vm_write(char *at)
+{
+	struct iovec local = { token, LENGTH }, remote = { at, LENGTH };
+
+	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+}
+
+static long by_own_mem(char *at)
+{
+	return pwrite(self_mem, token, LENGTH, (off_t)at);
+}
+
+static long by_other_vm_write(char *at)
+{
+	return other_process_vm_write(at, token, 8);
+}
+
+static long by_other_mem(char *at)
+{
+	return other_mem_write(at, token, 8);
+}
+
+static long by_other_ptrace(char *at)
+{
+	return other_ptrace_poke(at, token, 8);
+}
+
+/* Not a way to write as such: over the rewind, the pipe holds a reference to the page. */
+static long by_store_and_vmsplice(char *at)
+{
+	struct iovec part = { at, LENGTH };
+	char back[64];
+
+	memcpy(at, token, LENGTH);
+	while (other_drain(back, sizeof(back)) > 0)
+		;
+	return vmsplice(5, &part, 1, 0);
+}
+
+struct way {
+	const char *name;
+	long (*write)(char *at);
+	int forces;	/* also writes where the mapping is read-only */
+};
+
+static const struct way ways[] = {
+	{ "store", by_store, 0 },
+	{ "read(2)", by_read, 0 },
+	{ "O_DIRECT", by_direct_read, 0 },
+	{ "process_vm_writev on itself", by_own_vm_write, 0 },
+	{ "/proc/self/mem", by_own_mem, 1 },
+	{ "process_vm_writev by another", by_other_vm_write, 0 },
+	{ "/proc/pid/mem by another", by_other_mem, 1 },
+	{ "ptrace poke", by_other_ptrace, 1 },
+	{ "store then vmsplice", by_store_and_vmsplice, 0 },
+};
+
+/* ---- page states ------------------------------------------------------ */
+
+static void prepare_filled(void)
+{
+	region = anon(PAGES, fill = 'a');
+}
+
+static void prepare_absent(void)
+{
+	region = anon(PAGES, fill = 0);
+}
+
+static void prepare_zero_page(void)
+{
+	volatile char sink;
+
+	prepare_absent();
+	for (int i = 0; i < PAGES; i++)
+		sink = region[i * PAGE];
+	(void)sink;
+}
+
+static void prepare_file(void)
+{
+	region = file_private(PAGES, fill = 'f');
+}
+
+static void prepare_file_read(void)
+{
+	volatile char sink;
+
+	prepare_file();
+	for (int i = 0; i < PAGES; i++)
+		sink = region[i * PAGE];
+	(void)sink;
+}
+
+static void prepare_read_only(void)
+{
+	prepare_filled();
+	mprotect(region, PAGES * PAGE, PROT_READ);
+}
+
+static void prepare_swap(void)
+{
+	if (!has_swap())
+		skip("no swap");
+	prepare_filled();
+	madvise(region, PAGES * PAGE, MADV_PAGEOUT);
+}
+
+static void prepare_huge(void)
+{
+	char *at = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	region = (char *)(((unsigned long)at + HUGE - 1) & ~(HUGE - 1));
+	if (madvise(region, HUGE, MADV_HUGEPAGE))
+		skip("no huge pages");
+	memset(region, fill = 'h', HUGE);
+}
+
+static void prepare_ksm(void)
+{
+	long scans;
+
+	if (write_text("/sys/kernel/mm/ksm/run", "1"))
+		skip("no KSM");
+	write_text("/sys/kernel/mm/ksm/sleep_millisecs", "1");
+	write_text("/sys/kernel/mm/ksm/pages_to_scan", "10000");
+	prepare_filled();
+	if (madvise(region, PAGES * PAGE, MADV_MERGEABLE))
+		skip("no KSM");
+	scans = read_long("/sys/kernel/mm/ksm/full_scans");
+	while (read_long("/sys/kernel/mm/ksm/full_scans") < scans + 4)
+		usleep(1000);
+	if (read_long("/sys/kernel/mm/ksm/pages_sharing") < PAGES - 2)
+		fail("KSM merged nothing");
+}
+
+#define HOLES	8192
+static char *holes;
+
+/* Memory full of holes, so that compaction has pages to move. */
+static void prepare_migration(void)
+{
+	prepare_filled();
+	holes = anon(HOLES, 1);
+	for (int i = 0; i < HOLES; i++)
+		if (i % 5)
+			madvise(holes + i * PAGE, PAGE, MADV_DONTNEED);
+}
+
+static void dirty_all(long gen)
+{
+	for (int i = 0; i < PAGES; i++)
+		region[i * PAGE + 3] = 'D';
+}
+
+static void dirty_all_first(long gen)
+{
+	if (gen == 0)
+		dirty_all(gen);
+}
+
+static void page_out(long gen)
+{
+	long before = vmstat("pswpout");
+
+	madvise(region, PAGES * PAGE, MADV_PAGEOUT);
+	note(0, noted(0) + vmstat("pswpout") - before);
+}
+
+static void dirty_and_page_out(long gen)
+{
+	dirty_all(gen);
+	page_out(gen);
+}
+
+static void compact(long gen)
+{
+	long before = vmstat("pgmigrate_success");
+
+	if (write_text("/proc/sys/vm/compact_memory", "1"))
+		skip("no compaction");
+	note(0, noted(0) + vmstat("pgmigrate_success") - before);
+}
+
+static void ksm_scan(long gen)
+{
+	long scans = read_long("/sys/kernel/mm/ksm/full_scans");
+
+	for (int i = 0; i < 300 && read_long("/sys/kernel/mm/ksm/full_scans") < scans + 2; i++)
+		usleep(1000);
+}
+
+struct state {
+	const char *name;
+	void (*prepare)(void);		/* before the checkpoint */
+	void (*before)(long gen);	/* in each generation, before the write ... */
+	void (*after)(long gen);	/* ... and after it */
+	int plain;			/* a portrait would undo the state */
+	int counted;			/* note 0 must not be zero at the end */
+	int read_only;
+};
+
+static const struct state states[] = {
+	{ "armed", prepare_filled, NULL, NULL, 0, 0, 0 },
+	{ "hot and clean", prepare_filled, dirty_all_first, NULL, 0, 0, 0 },
+	{ "hot and dirty", prepare_filled, dirty_all, NULL, 0, 0, 0 },
+	{ "born", prepare_absent, NULL, NULL, 0, 0, 0 },
+	{ "born and kept", prepare_absent, dirty_all_first, NULL, 0, 0, 0 },
+	{ "zero page", prepare_zero_page, NULL, NULL, 0, 0, 0 },
+	{ "file, absent", prepare_file, NULL, NULL, 0, 0, 0 },
+	{ "file, mapped", prepare_file_read, NULL, NULL, 0, 0, 0 },
+	{ "file, hot", prepare_file, dirty_all_first, NULL, 0, 0, 0 },
+	{ "swapped at the checkpoint", prepare_swap, NULL, NULL, 1, 0, 0 },
+	{ "swapped before the write", prepare_swap, page_out, NULL, 1, 1, 0 },
+	{ "dirty and swapped", prepare_swap, dirty_and_page_out, NULL, 1, 1, 0 },
+	{ "swapped after the write", prepare_swap, NULL, page_out, 1, 1, 0 },
+	{ "migrated before the write", prepare_migration, compact, NULL, 1, 1, 0 },
+	{ "migrated after the write", prepare_migration, dirty_all_first, compact, 1, 1, 0 },
+	{ "KSM", prepare_ksm, NULL, NULL, 1, 0, 0 },
+	{ "KSM, scanned in between", prepare_ksm, dirty_all_first, ksm_scan, 1, 0, 0 },
+	{ "THP", prepare_huge, NULL, NULL, 0, 0, 0 },
+	{ "THP, hot", prepare_huge, dirty_all_first, NULL, 0, 0, 0 },
+	{ "read-only mapping", prepare_read_only, NULL, NULL, 0, 0, 1 },
+};
+
+/* ---- one cell of the matrix ------------------------------------------- */
+
+static void open_sources(void)
+{
+	memset(token, 'T', sizeof(token));
+	self_mem = open("/proc/self/mem", O_RDWR);
+	token_file = open_bytes(LENGTH, 'T');
+}
+
+static void open_direct(void)
+{
+	static const char *const disks[] = { "/dev/vdb", "/dev/ram1" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(disks) && direct < 0; i++)
+		direct = open(disks[i], O_RDWR | O_DIRECT);
+	if (direct < 0)
+		skip("no disk for direct I/O");
+	if (pwrite(direct, token, LENGTH, 0) != LENGTH)
+		skip("no direct I/O: %s", strerror(errno));
+}
+
+static void cell(long way_index, long state_index)
+{
+	const struct way *way = &ways[way_index];
+	const struct state *state = &states[state_index];
+	long gen;
+
+	open_sources();
+	if (way->write == by_direct_read)
+		open_direct();
+	region_kind = state->name;
+	state->prepare();
+	gen = state->plain ? checkpoint_plain() : checkpoint();
+	expect_filled(region, PAGES, fill);
+	if (gen == GENERATIONS) {
+		if (state->counted && !noted(0))
+			fail("the state '%s' was never reached", region_kind);
+		return;
+	}
+	if (state->before)
+		state->before(gen);
+	for (int i = 0; i < PAGES; i++) {
+		char *at = region + i * PAGE + OFFSET;
+
+		if (!(i >> gen & 1))
+			continue;
+		errno = 0;
+		if (way->write(at) <= 0)
+			fail("%s failed: errno %d", way->name, errno);
+		if (at[0] != 'T')
+			fail("%s wrote nothing", way->name);
+	}
+	if (state->after)
+		state->after(gen);
+	rewind_now();
+}
+
+/* ---- beyond the matrix ------------------------------------------------ */
+
+/* Who holds a page that was sent by reference must not see it change. */
+static void vmsplice_reader(long a, long b)
+{
+	char *page = anon(1, 'a'), back[64];
+	struct iovec part = { page, sizeof(back) };
+	long gen = checkpoint();
+
+	if (gen) {
+		expect_eq(other_drain(back, sizeof(back)), sizeof(back));
+		for (size_t i = 0; i < sizeof(back); i++)
+			expect_eq(back[i], 'V');
+	}
+	if (gen == GENERATIONS)
+		return;
+	memset(page, 'V', PAGE);
+	expect_eq(vmsplice(5, &part, 1, 0), sizeof(back));
+	rewind_now();
+}
+
+static void allow_huge_pages_later(long a, long b)
+{
+	char *at = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *huge = (char *)(((unsigned long)at + HUGE - 1) & ~(HUGE - 1));
+	long gen = checkpoint();
+
+	for (unsigned long i = 0; i < HUGE; i += PAGE)
+		if (huge[i + 100])
+			fail("generation %ld reads %#x", gen, huge[i + 100]);
+	if (gen == GENERATIONS)
+		return;
+	huge[PAGE] = 'T';
+	madvise(huge, HUGE, gen & 1 ? MADV_COLLAPSE : MADV_HUGEPAGE);
+	memset(huge, 'T', HUGE / 2);
+	rewind_now();
+}
+
+static void collapse_written(long a, long b)
+{
+	char *at = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *huge = (char *)(((unsigned long)at + HUGE - 1) & ~(HUGE - 1));
+	long gen;
+
+	for (unsigned long i = 0; i < HUGE; i += 2 * PAGE)
+		memset(huge + i, 'a', PAGE);
+	gen = checkpoint();
+	if (gen == GENERATIONS)
+		return;
+	for (unsigned long i = 0; i < HUGE; i += 3 * PAGE)
+		huge[i] = 'T';
+	madvise(huge, HUGE, MADV_COLLAPSE);
+	for (unsigned long i = 0; i < HUGE; i += 5 * PAGE)
+		huge[i + 9] = 'U';
+	rewind_now();
+}
+
+static void many_pages(long pages, long born)
+{
+	char *memory = anon(pages, born ? 0 : 'm');
+	long gen = checkpoint();
+
+	if (gen == GENERATIONS)
+		return;
+	for (long i = gen; i < pages; i += 1 + gen)
+		memory[i * PAGE + i % PAGE] = 'T';
+	rewind_now();
+}
+
+/* Always the same pages, then one more each time: the log grows by one entry. */
+static void one_new_page_each(long a, long b)
+{
+	char *memory = anon(200, 'm');
+	long gen = checkpoint();
+
+	if (gen == 40)
+		return;
+	for (long i = 0; i < 100 + gen; i++)
+		memory[(i * 67 % 200) * PAGE] = 'T';
+	rewind_now();
+}
+
+static void long_hot_then_cold(long a, long b)
+{
+	char *memory = anon(64, 'm');
+	long gen = checkpoint();
+
+	if (gen == 30)
+		return;
+	for (long i = 0; i < 64; i++)
+		if (gen < 10 || gen % (i % 7 + 2) == 0)
+			memory[i * PAGE + gen] = 'T';
+	rewind_now();
+}
+
+#define EXTRA	16
+
+int main(int argc, char **argv)
+{
+	static struct testcase cases[ARRAY_SIZE(ways) * ARRAY_SIZE(states) + EXTRA];
+	size_t count = 0;
+
+	for (size_t s = 0; s < ARRAY_SIZE(states); s++) {
+		for (size_t w = 0; w < ARRAY_SIZE(ways); w++) {
+			char *name;
+
+			if (states[s].read_only && !ways[w].forces)
+				continue;
+			if (asprintf(&name, "%s, %s", ways[w].name, states[s].name) < 0)
+				return 1;
+			cases[count++] = (struct testcase){ name, cell, w, s, 0, 0 };
+		}
+	}
+	cases[count++] = (struct testcase){ "the reader of a vmspliced page", vmsplice_reader, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "huge pages allowed later", allow_huge_pages_later, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "collapse of written pages", collapse_written, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "1000 pages", many_pages, 1000, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "1000 born pages", many_pages, 1000, 1, 0, 0 };
+	cases[count++] = (struct testcase){ "10000 pages", many_pages, 10000, 0, SLOW, 120 };
+	cases[count++] = (struct testcase){ "one new page each time", one_new_page_each, 0, 0, 0, 60 };
+	cases[count++] = (struct testcase){ "hot, then cold", long_hot_then_cold, 0, 0, 0, 60 };
+	return run_cases(argc, argv, cases, count);
+}

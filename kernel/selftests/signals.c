@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Signals and timers: masks, dispositions, what is pending, alternate stack. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+static volatile sig_atomic_t delivered;
+
+static void count(int signal)
+{
+	delivered++;
+}
+
+static void block(int signal)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	expect(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+}
+
+static void mask(void) { block(SIGUSR2); block(SIGTERM); }
+static void disposition(void) { signal(SIGUSR1, count); signal(SIGTERM, SIG_IGN); }
+static void disposition_flags(void)
+{
+	struct sigaction action = { .sa_handler = count, .sa_flags = SA_RESETHAND | SA_NODEFER };
+
+	sigfillset(&action.sa_mask);
+	expect(sigaction(SIGUSR2, &action, NULL) == 0);
+}
+
+static void ignored_child(void) { signal(SIGCHLD, SIG_IGN); }
+
+static void pending(void)
+{
+	block(SIGUSR1);
+	raise(SIGUSR1);
+	kill(getpid(), SIGUSR2);
+}
+
+static void pending_real_time(void)
+{
+	union sigval value = { .sival_int = 7 };
+
+	block(SIGRTMIN + 3);
+	for (int i = 0; i < 20; i++)
+		expect(sigqueue(getpid(), SIGRTMIN + 3, value) == 0);
+}
+
+static void alternate_stack(void)
+{
+	stack_t stack = { .ss_sp = anon(16, 0), .ss_size = 16 * PAGE };
+
+	expect(sigaltstack(&stack, NULL) == 0);
+}
+
+static void no_alternate_stack(void)
+{
+	stack_t stack = { .ss_flags = SS_DISABLE };
+
+	expect(sigaltstack(&stack, NULL) == 0);
+}
+
+static void interval_timer(void)
+{
+	struct itimerval soon = { { 0, 2000 }, { 0, 1000 } };
+
+	expect(setitimer(ITIMER_REAL, &soon, NULL) == 0);
+}
+
+static void cpu_timers(void)
+{
+	struct itimerval soon = { { 0, 2000 }, { 0, 1000 } };
+
+	expect(setitimer(ITIMER_VIRTUAL, &soon, NULL) == 0);
+	expect(setitimer(ITIMER_PROF, &soon, NULL) == 0);
+}
+
+static void alarm_clock(void) { alarm(1); }
+
+static void posix_timer(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct itimerspec soon = { { 0, 1000000 }, { 0, 1000000 } };
+	timer_t timer;
+
+	expect(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+	expect(timer_settime(timer, 0, &soon, NULL) == 0);
+}
+
+static void many_posix_timers(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	timer_t timer;
+
+	for (int i = 0; i < 50; i++)
+		expect(timer_create(CLOCK_REALTIME, &event, &timer) == 0);
+}
+
+static void one(long change, long unused)
+{
+	struct itimerval left;
+	stack_t stack = { .ss_sp = anon(8, 's'), .ss_size = 8 * PAGE };
+	sigset_t set;
+	long gen;
+
+	signal(SIGUSR1, count);
+	signal(SIGUSR2, SIG_IGN);
+	signal(SIGALRM, SIG_IGN);
+	signal(SIGVTALRM, SIG_IGN);
+	signal(SIGPROF, SIG_IGN);
+	sigaltstack(&stack, NULL);
+	gen = checkpoint();
+	for (int which = ITIMER_REAL; which <= ITIMER_PROF; which++) {
+		expect(getitimer(which, &left) == 0);
+		if (left.it_value.tv_sec || left.it_value.tv_usec || left.it_interval.tv_usec)
+			fail("interval timer %d runs after rewind %ld", which, gen);
+	}
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	if (delivered)
+		fail("a signal of an earlier request arrived");
+	if (gen == GENERATIONS)
+		return;
+	((void (*)(void))change)();
+	rewind_now();
+}
+
+/* A rewind from a handler leaves that handler for good, on whichever stack it ran. */
+static void rewind_in_handler(int signal)
+{
+	rewind_now();
+}
+
+static void from_handler(long on_alternate_stack, long unused)
+{
+	struct sigaction action = { .sa_handler = rewind_in_handler,
+				    .sa_flags = on_alternate_stack ? SA_ONSTACK : 0 };
+	stack_t stack = { .ss_sp = anon(8, 's'), .ss_size = 8 * PAGE };
+	char *page = anon(1, 'a');
+	long gen;
+
+	sigaltstack(&stack, NULL);
+	sigaction(SIGUSR1, &action, NULL);
+	gen = checkpoint();
+	if (gen == GENERATIONS)
+		return;
+	page[7] = 'T';
+	raise(SIGUSR1);
+	fail("the handler returned");
+}
+
+/* A checkpoint in a handler is a point like any other. */
+static void checkpoint_in_handler(int signal)
+{
+	long gen = checkpoint();
+
+	if (gen < GENERATIONS)
+		rewind_now();
+}
+
+static void within_handler(long unused, long unused2)
+{
+	signal(SIGUSR1, checkpoint_in_handler);
+	raise(SIGUSR1);
+}
+
+/* The order to stop comes from outside: no rewind may swallow it. */
+static void kill_from_outside(long number, long unused)
+{
+	long gen;
+
+	block(SIGTERM);
+	gen = checkpoint_plain();
+	if (gen == 0) {
+		expect(other_kill(number) == 0);
+		rewind_now();
+	}
+	if (number == SIGTERM) {
+		sigset_t waiting;
+
+		sigpending(&waiting);
+		if (!sigismember(&waiting, SIGTERM))
+			fail("SIGTERM from outside was dropped");
+	}
+}
+
+static void timer_before_the_checkpoint(long unused, long unused2)
+{
+	struct itimerval hour = { { 0, 0 }, { 3600, 0 } }, left;
+	long gen;
+
+	expect(setitimer(ITIMER_REAL, &hour, NULL) == 0);
+	gen = checkpoint_plain();
+	expect(getitimer(ITIMER_REAL, &left) == 0);
+	if (left.it_value.tv_sec < 3000)
+		fail("the timer has %ld s left after rewind %ld", left.it_value.tv_sec, gen);
+	if (gen == 3)
+		return;
+	hour.it_value.tv_sec = gen == 1 ? 0 : 5;
+	setitimer(ITIMER_REAL, &hour, NULL);
+	rewind_now();
+}
+
+#define CHANGE(function) { #function, one, (long)function, 0, 0, 0 }
+
+int main(int argc, char **argv)
+{
+	const struct testcase cases[] = {
+		CHANGE(mask), CHANGE(disposition), CHANGE(disposition_flags), CHANGE(ignored_child),
+		CHANGE(pending), CHANGE(pending_real_time), CHANGE(alternate_stack),
+		CHANGE(no_alternate_stack), CHANGE(interval_timer), CHANGE(cpu_timers),
+		CHANGE(alarm_clock), CHANGE(posix_timer), CHANGE(many_posix_timers),
+		{ "rewind from a handler", from_handler, 0, 0, 0, 0 },
+		{ "rewind from a handler on the alternate stack", from_handler, 1, 0, 0, 0 },
+		{ "checkpoint within a handler", within_handler, 0, 0, 0, 0 },
+		{ "SIGTERM from outside", kill_from_outside, SIGTERM, 0, 0, 0 },
+		{ "SIGKILL from outside", kill_from_outside, SIGKILL, 0, EXPECT_SIGKILL, 0 },
+		{ "a timer that ran at the checkpoint", timer_before_the_checkpoint, 0, 0, 0, 0 },
+	};
+
+	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
+}

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Threads of the checkpoint continue where they were, with the same numbers; later ones
+ * end; any of them may rewind.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#define POOL	4
+
+/* A pool as BLAS libraries have it: idle threads in a futex wait, woken with a job. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t job_given = PTHREAD_COND_INITIALIZER, job_done = PTHREAD_COND_INITIALIZER;
+static int job, done, seen[POOL], rewinder = -1;
+static pid_t numbers[POOL];
+static double sums[POOL];
+
+static void *pool_thread(void *argument)
+{
+	long me = (long)argument;
+	double sum = me;
+	int mine = 0;
+
+	numbers[me] = syscall(SYS_gettid);
+	pthread_mutex_lock(&lock);
+	for (;;) {
+		done++;
+		pthread_cond_signal(&job_done);
+		while (job == mine)
+			pthread_cond_wait(&job_given, &lock);
+		mine = job;
+		seen[me]++;
+		pthread_mutex_unlock(&lock);
+		for (int i = 0; i < 1000; i++)
+			sum = sum * 1.0000001 + me;
+		sums[me] = sum;
+		if (rewinder == me)
+			rewind_now();
+		pthread_mutex_lock(&lock);
+	}
+	return NULL;
+}
+
+static void wait_for_pool(int count)
+{
+	pthread_mutex_lock(&lock);
+	while (done < count)
+		pthread_cond_wait(&job_done, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+static void run_job(void)
+{
+	pthread_mutex_lock(&lock);
+	done = 0;
+	job++;
+	pthread_cond_broadcast(&job_given);
+	pthread_mutex_unlock(&lock);
+	wait_for_pool(POOL);
+}
+
+/* Until every other thread sleeps: the comparison wants the pool at rest. */
+static void settle(void)
+{
+	char path[64], text[256], state;
+	int running = 1;
+
+	while (running) {
+		running = 0;
+		for (int i = 0; i < POOL; i++) {
+			FILE *file;
+
+			snprintf(path, sizeof(path), "/proc/self/task/%d/stat", numbers[i]);
+			file = fopen(path, "r");
+			expect(file);
+			if (!fgets(text, sizeof(text), file))
+				fail("no state of thread %d", numbers[i]);
+			fclose(file);
+			state = strrchr(text, ')')[2];
+			running |= state != 'S';
+		}
+	}
+}
+
+static void start_pool(void)
+{
+	for (long i = 0; i < POOL; i++) {
+		pthread_t thread;
+
+		expect(pthread_create(&thread, NULL, pool_thread, (void *)i) == 0);
+	}
+	wait_for_pool(POOL);
+	run_job();
+	settle();
+}
+
+static void *spin(void *counter)
+{
+	for (;;)
+		(*(volatile long *)counter)++;
+	return NULL;
+}
+
+static void *rewind_here(void *unused)
+{
+	volatile char frame[20000];
+
+	memset((void *)frame, 'T', sizeof(frame));
+	rewind_now();
+}
+
+static void *sleep_on(void *unused)
+{
+	for (;;)
+		pause();
+}
+
+static void *come_and_go(void *unused)
+{
+	return NULL;
+}
+
+enum { IDLE, WORKED, WORKING, BORN_SPINNING, BORN_MANY, BY_POOL_THREAD, BY_BORN_THREAD, SOME_ENDED };
+
+static long counter;
+
+static void with_pool(long what, long generations)
+{
+	pthread_t thread;
+	long gen;
+
+	start_pool();
+	gen = checkpoint();
+	if (gen == generations)
+		return;
+	if (what != IDLE) {
+		int before = seen[0];
+
+		run_job();
+		run_job();
+		expect_eq(seen[0], before + 2);
+	}
+	switch (what) {
+	case WORKING:
+		pthread_mutex_lock(&lock);
+		job++;
+		pthread_cond_broadcast(&job_given);
+		pthread_mutex_unlock(&lock);
+		break;
+	case BORN_SPINNING:
+		pthread_create(&thread, NULL, spin, &counter);
+		while (!*(volatile long *)&counter)
+			;
+		break;
+	case BORN_MANY:
+		for (int i = 0; i < 20; i++)
+			pthread_create(&thread, NULL, sleep_on, NULL);
+		break;
+	case SOME_ENDED:
+		for (int i = 0; i < 20; i++) {
+			pthread_create(&thread, NULL, come_and_go, NULL);
+			pthread_join(thread, NULL);
+		}
+		break;
+	case BY_POOL_THREAD:
+		rewinder = gen % POOL;
+		run_job();
+		pause();
+		break;
+	case BY_BORN_THREAD:
+		pthread_create(&thread, NULL, rewind_here, NULL);
+		for (;;)
+			pause();
+	}
+	rewind_now();
+}
+
+/* A thread that runs at the checkpoint is taken back to where it ran. */
+static void running_at_the_checkpoint(long unused, long unused2)
+{
+	static volatile long count;
+	pthread_t thread;
+	long gen, then;
+
+	expect(pthread_create(&thread, NULL, spin, (void *)&count) == 0);
+	while (count < 100)
+		;
+	gen = checkpoint_plain();
+	then = count;
+	while (count < then + 100)
+		;
+	note(0, noted(0) + 1);
+	if (gen == GENERATIONS)
+		return;
+	for (long i = count; count < i + 20000; )
+		;
+	rewind_now();
+}
+
+static volatile int woken, ready;
+
+static void *futex_sleeper(void *word)
+{
+	ready = 1;
+	while (*(volatile int *)word == 0)
+		syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	woken = 1;
+	for (;;)
+		pause();
+}
+
+static void futex_wait_goes_on(long unused, long unused2)
+{
+	static int word;
+	pthread_t thread;
+	long gen;
+
+	pthread_create(&thread, NULL, futex_sleeper, &word);
+	while (!ready)
+		;
+	usleep(10000);
+	gen = checkpoint();
+	word = 1;
+	syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	while (!woken)
+		usleep(100);
+	if (gen < GENERATIONS)
+		rewind_now();
+}
+
+/* The mask in force is the one outside sigsuspend(), not the temporary one. */
+static void nothing(int signal)
+{
+}
+
+static volatile int left_mask;
+
+static void *suspended(void *unused)
+{
+	sigset_t own, temporary, now;
+
+	sigemptyset(&own);
+	sigaddset(&own, SIGUSR2);
+	pthread_sigmask(SIG_SETMASK, &own, NULL);
+	sigfillset(&temporary);
+	sigdelset(&temporary, SIGUSR1);
+	ready = 1;
+	sigsuspend(&temporary);
+	pthread_sigmask(0, NULL, &now);
+	left_mask = sigismember(&now, SIGTERM) ? 2 : 1;
+	for (;;)
+		pause();
+}
+
+static void sigsuspend_mask(long unused, long unused2)
+{
+	pthread_t thread;
+	long gen;
+
+	signal(SIGUSR1, nothing);
+	pthread_create(&thread, NULL, suspended, NULL);
+	while (!ready)
+		;
+	usleep(20000);
+	gen = checkpoint_plain();
+	usleep(20000);
+	pthread_kill(thread, SIGUSR1);
+	while (!left_mask)
+		usleep(1000);
+	if (left_mask != 1)
+		fail("sigsuspend's temporary mask became permanent after rewind %ld", gen);
+	if (gen < 2)
+		rewind_now();
+}
+
+static void *leave(void *unused)
+{
+	ready = 1;
+	while (ready == 1)
+		usleep(100);
+	return NULL;
+}
+
+/* A thread of the checkpoint that has ended cannot be brought back: refuse. */
+static void a_thread_has_ended(long unused, long unused2)
+{
+	char *page = anon(1, 'a');
+	pthread_t thread;
+	long gen, error;
+
+	pthread_create(&thread, NULL, leave, NULL);
+	while (!ready)
+		;
+	usleep(10000);
+	gen = checkpoint_plain();
+	if (gen > 0)
+		fail("rewound without a thread of the checkpoint");
+	ready = 2;
+	pthread_join(thread, NULL);
+	page[5] = 'T';
+	error = sys_rewind(call_flags);
+	expect_eq(error, -EOPNOTSUPP);
+	expect_eq(page[5], 'T');
+}
+
+static void *stop_sharing(void *flags)
+{
+	if (syscall(SYS_unshare, (long)flags))
+		return NULL;
+	for (;;)
+		pause();
+}
+
+static void a_thread_unshared(long flags, long unused)
+{
+	pthread_t thread;
+	long gen = checkpoint_plain(), error;
+
+	if (gen > 0)
+		return;	/* it ended: it was younger than the checkpoint */
+	pthread_create(&thread, NULL, stop_sharing, (void *)flags);
+	usleep(20000);
+	error = sys_rewind(call_flags);
+	expect_eq(error, -EOPNOTSUPP);
+}
+
+int main(int argc, char **argv)
+{
+	const struct testcase cases[] = {
+		{ "an idle pool", with_pool, IDLE, 6, 0, 60 },
+		{ "a pool that has worked", with_pool, WORKED, 6, 0, 60 },
+		{ "a pool at work", with_pool, WORKING, 6, 0, 60 },
+		{ "a later thread that spins", with_pool, BORN_SPINNING, 6, 0, 60 },
+		{ "20 later threads", with_pool, BORN_MANY, 6, 0, 60 },
+		{ "later threads that have ended", with_pool, SOME_ENDED, 6, 0, 60 },
+		{ "rewind by a thread of the pool", with_pool, BY_POOL_THREAD, 6, 0, 60 },
+		{ "rewind by a later thread", with_pool, BY_BORN_THREAD, 6, 0, 60 },
+		{ "a thread that runs at the checkpoint", running_at_the_checkpoint, 0, 0, 0, 60 },
+		{ "a futex wait goes on", futex_wait_goes_on, 0, 0, 0, 0 },
+		{ "the mask outside sigsuspend", sigsuspend_mask, 0, 0, 0, 0 },
+		{ "a thread of the checkpoint has ended", a_thread_has_ended, 0, 0, 0, 0 },
+		{ "a later thread unshared its files", a_thread_unshared, 0x400, 0, 0, 0 },
+		{ "an idle pool, 200 generations", with_pool, WORKED, 200, SLOW, 300 },
+	};
+
+	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
+}
