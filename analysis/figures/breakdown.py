@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -26,6 +25,8 @@ META = FigureMeta(
     order=30,
 )
 _COLUMNS = 3
+#: A bar this many times longer than the next is cut.
+_HIDING = 2.5
 SEGMENTS: dict[str, dict[str, Any]] = {
     "rest_s": {"facecolor": "#dcdcdc", "label": "network, platform, late send"},
     "wait_s": {"facecolor": "#a3a3a3", "label": "wait for a container"},
@@ -74,12 +75,14 @@ def draw(table: pd.DataFrame, frames: Frames) -> Figure:
     lines = -(-len(panels) // columns)
     segments = {c: look for c, look in SEGMENTS.items() if table[c].notna().any()}
     untold = sorted(set(table.loc[table["busy_after_s"].isna(), "scheme"]))
-    note = f"busy after the reply not measured for {', '.join(untold)}" if untold else ""
+    notes = [f"experiment {rows['experiment'].iloc[0]}", "a bar with ▶ goes on beyond its panel"]
+    if untold:
+        notes.append(f"busy after the reply not measured for {', '.join(untold)}")
     figure, axes = figure_grid(
         META,
         (lines, columns),
         (max(3.1 * columns, 7.2), (0.27 * len(schemes) + 0.85) * lines),
-        footer=footer(frames, rows, f"experiment {rows['experiment'].iloc[0]}", *([note] if note else [])),
+        footer=footer(frames, rows, *notes),
         legend=[Patch(**{"linewidth": 0.5, **look}) for look in segments.values()],
         sharey=True,
     )
@@ -99,7 +102,8 @@ def draw_panel(
     axis: Any, part: pd.DataFrame, schemes: list[str], segments: dict[str, dict[str, Any]], total: str
 ) -> None:
     """Stacked bars in the unit that fits the longest of them."""
-    longest = float(np.nanmax(part[total]))
+    whole = part[list(segments)].sum(axis=1)
+    longest = float(whole[whole <= cut_at(part, segments)].max())
     units = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
     factor, unit = next(((f, u) for f, u in units if longest * f >= 1), units[-1])
     scaled = part.copy()
@@ -107,9 +111,18 @@ def draw_panel(
     scaled[lengths] = scaled[lengths] * factor
     text = dict(zip(part["scheme"], map(seconds, part[total]), strict=True))
     looks = {c: {k: v for k, v in look.items() if k != "label"} for c, look in segments.items()}
-    stacked_rows(axis, scaled, schemes=schemes, segments=looks, total=total, text=text)
+    cut = cut_at(part, segments) * factor
+    stacked_rows(axis, scaled, schemes=schemes, segments=looks, total=total, text=text, cut=cut)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g} {unit}")
     axis.locator_params(axis="x", nbins=4)
+
+
+def cut_at(part: pd.DataFrame, segments: dict[str, dict[str, Any]]) -> float:
+    """Seconds beyond which a bar runs out of its panel, so that one scheme does not hide the others."""
+    lengths = sorted(part[list(segments)].sum(axis=1), reverse=True)
+    if len(lengths) > 2 and lengths[0] > _HIDING * lengths[1]:
+        return 2 * float(lengths[1])
+    return float("inf")
 
 
 def finding(table: pd.DataFrame) -> str:

@@ -52,6 +52,7 @@ def container_slope(rows: pd.DataFrame) -> Estimate:
     return slope(series)
 
 
+@obs.cached
 def table(frames: Frames) -> pd.DataFrame:
     """Per workload and scheme: mean PSS, private and RSS of a container, and the guest-wide slope."""
     containers = last_samples(frames)
@@ -93,7 +94,7 @@ def draw(table: pd.DataFrame, frames: Frames) -> Figure:
         (2, 1),
         (min(max(7.2, 0.2 * len(schemes) * len(workloads) + 1.5), 11.0), 4.6),
         footer=footer(
-            frames, rows, *(f"{name} not measured" for name in missing), n="containers sampled last"
+            frames, rows, *(f"{name} not measured" for name in missing), n="samples (each container's last)"
         ),
         legend=legend,
         sharex=True,
@@ -110,8 +111,8 @@ def draw(table: pd.DataFrame, frames: Frames) -> Figure:
         inner="private_mb",
     )
     grouped(bottom, table, by="workload", groups=workloads, value="slope_mb", schemes=schemes)
-    top.set_ylabel("per container (MiB)")
-    bottom.set_ylabel("MemAvailable per\nadded container (MiB)")
+    top.set_ylabel("bar: PSS (MiB)")
+    bottom.set_ylabel("drop of MemAvailable\nper container (MiB)")
     return figure
 
 

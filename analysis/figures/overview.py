@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -82,9 +83,10 @@ def draw(table: pd.DataFrame, frames: Frames) -> Figure:
         dots = np.sort(single.loc[single["scheme"] == row.scheme, "ratio"].to_numpy(float))
         axis.plot(dots, np.full(len(dots), y), "o", color=style.colour, ms=4, alpha=0.4, mew=0)
         value, low, high = float(row.ratio), float(row.ratio_low), float(row.ratio_high)  # type: ignore[arg-type]
-        axis.plot([1, value], [y, y], color=style.colour, linewidth=2.6, alpha=0.35, solid_capstyle="butt")
+        axis.plot([1, value], [y, y], color=style.colour, linewidth=7, alpha=0.3, solid_capstyle="butt")
         if np.isfinite(low) and row.scheme != obs.REFERENCE:
             axis.plot([low, high], [y, y], color=INK, linewidth=1.4)
+        _name_extreme(axis, single[single["scheme"] == row.scheme], value, y)
         mark = axis.plot(value, y, style.marker, color=style.colour, ms=9, mec="white", mew=0.9)
         mark[0].set_gid(f"ratio:{row.scheme}")
         said = f"{digits(value)}×{marks(row)}"
@@ -109,6 +111,23 @@ def draw(table: pd.DataFrame, frames: Frames) -> Figure:
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel(f"median latency relative to {obs.REFERENCE} (log scale; left is faster)")
     return figure
+
+
+def _name_extreme(axis: Axes, mine: pd.DataFrame, centre: float, y: int) -> None:
+    """Say which workload lies farthest from the mean, where it lies far."""
+    if not len(mine):
+        return
+    far = mine.sort_values("ratio", kind="stable").iloc[-1]
+    if far["ratio"] > 1.4 * centre:
+        axis.annotate(
+            str(far["action"]),
+            (far["ratio"], y),
+            (0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
+            color=SOFT,
+        )
 
 
 def finding(table: pd.DataFrame) -> str:

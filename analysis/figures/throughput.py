@@ -100,7 +100,7 @@ def draw(table: pd.DataFrame, frames: Frames) -> Figure:
         META,
         (3, len(workloads)),
         (min(width, 11.0), 4.9),
-        footer=footer(frames, _rows(frames), f"{table['cells'].min()} to {table['cells'].max()} runs a bar"),
+        footer=footer(frames, _rows(frames), _runs(table)),
         legend=scheme_legend(schemes),
         sharex=True,
         sharey="row",
@@ -117,6 +117,11 @@ def draw(table: pd.DataFrame, frames: Frames) -> Figure:
             if row:
                 axis.yaxis.set_major_formatter(PercentFormatter(1.0))
                 axis.set_ylim(0, max(0.05, min(1.0, axis.get_ylim()[1])))
+                axis.locator_params(axis="y", nbins=3)
+            if metric == "failed_share" and not part["failed"].any():
+                axis.text(
+                    0.5, 0.5, "none failed", transform=axis.transAxes, ha="center", va="center", color=SOFT
+                )
         top = axes[0][column]
         top.set_title("request mix" if workload == "mix" else workload)
         for place, pool in enumerate(pools):
@@ -126,6 +131,11 @@ def draw(table: pd.DataFrame, frames: Frames) -> Figure:
             )
         top.set_ylim(0, max(top.get_ylim()[1], part["offered_per_s"].max() * 1.08))
     return figure
+
+
+def _runs(table: pd.DataFrame) -> str:
+    fewest, most = int(table["cells"].min()), int(table["cells"].max())
+    return f"{fewest} repetitions a bar" if fewest == most else f"{fewest} to {most} repetitions a bar"
 
 
 def finding(table: pd.DataFrame) -> str:

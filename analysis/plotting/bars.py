@@ -93,6 +93,16 @@ def grouped(
     axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]) if (table[value] < 0).any() else 0)
 
 
+def _run_out(axis: Axes, y: int, said: str) -> None:
+    """Mark a bar that goes on beyond the panel and write its length into it."""
+    place = axis.get_yaxis_transform()
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.92}
+    axis.text(0.93, y, said, transform=place, ha="right", va="center", fontsize=8, bbox=box)
+    axis.plot(
+        1.0, y, marker=">", ms=7, color=INK, mec="white", mew=0.8, transform=place, clip_on=False, zorder=5
+    )
+
+
 def stacked_rows(
     axis: Axes,
     table: pd.DataFrame,
@@ -101,10 +111,12 @@ def stacked_rows(
     segments: Mapping[str, Mapping[str, Any]],
     total: str,
     text: Mapping[str, str],
+    cut: float = np.inf,
 ) -> None:
     """One horizontal stacked bar per scheme; `segments` are columns with how to fill them.
 
     `text` is written after each scheme's bar; `total` names the column whose interval is drawn.
+    With `cut`, bars over that length run out of the panel, which they say.
     """
     top = 0.0
     for row in table.itertuples():
@@ -123,10 +135,12 @@ def stacked_rows(
         if np.isfinite(low) and np.isfinite(high):
             axis.plot([low, high], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt")
             left = max(left, high)
-        axis.annotate(
-            text[scheme] + marks(row), (left, y), (3, 0), textcoords="offset points", va="center", fontsize=8
-        )
-        top = max(top, left)
+        said = text[scheme] + marks(row)
+        if left > cut:
+            _run_out(axis, y, said)
+        else:
+            axis.annotate(said, (left, y), (3, 0), textcoords="offset points", va="center", fontsize=8)
+            top = max(top, left)
     axis.set_xlim(0, top * 1.28 if top else 1)
     axis.set_yticks(range(len(schemes)), list(schemes))
     axis.set_ylim(len(schemes) - 0.5, -0.5)

@@ -27,12 +27,12 @@ def figure_grid(
     shape: tuple[int, int],
     size: tuple[float, float],
     *,
-    footer: Sequence[str],
+    footer: Sequence[Sequence[str]],
     legend: Sequence[Any] = (),
     **subplots: Any,
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure of rows x columns panels, `size` inches without header and footer."""
-    lines = [part for line in footer for part in textwrap.wrap(line, int(size[0] * 15.5))]
+    lines = [line for items in footer for line in _filled(items, int(size[0] * 17))]
     top = 0.62 + (0.27 if legend else 0.0)
     bottom = 0.12 + _LINE_INCHES * len(lines)
     height = size[1] + top + bottom
@@ -50,7 +50,7 @@ def figure_grid(
         figure.legend(
             handles=list(legend),
             loc="upper left",
-            bbox_to_anchor=(0.0, 1 - 0.56 / height),
+            bbox_to_anchor=(left, 1 - 0.56 / height),
             ncols=len(legend),
             handlelength=1.4,
             columnspacing=1.4,
@@ -60,6 +60,17 @@ def figure_grid(
     return figure, [list(row) for row in np.asarray(axes)]
 
 
+def _filled(items: Sequence[str], width: int) -> list[str]:
+    """Items in as few lines as they need; a line breaks between items."""
+    lines: list[str] = []
+    for item in (part for whole in items for part in textwrap.wrap(whole, width)):
+        if lines and len(lines[-1]) + len(item) + 3 <= width:
+            lines[-1] += f" · {item}"
+        else:
+            lines.append(item)
+    return lines
+
+
 def scheme_legend(schemes: Iterable[str]) -> list[Patch]:
     """A swatch per scheme."""
     schemes = list(schemes)
@@ -67,7 +78,7 @@ def scheme_legend(schemes: Iterable[str]) -> list[Patch]:
     return [Patch(facecolor=styles[name].colour, label=name) for name in schemes]
 
 
-def footer(frames: Frames, rows: pd.DataFrame, *notes: str, n: str = "requests") -> list[str]:
+def footer(frames: Frames, rows: pd.DataFrame, *notes: str, n: str = "requests") -> list[list[str]]:
     """Where the figures come from, and what a reader must know before believing them.
 
     `rows` are the observations drawn (columns of CELL_KEY, boot, container and, if they have them,
@@ -80,13 +91,13 @@ def footer(frames: Frames, rows: pd.DataFrame, *notes: str, n: str = "requests")
     boots = steady["boot"].nunique()
     counts = f"n = {len(steady):,} {n}, {containers:,} containers, {boots} boot{'s' * (boots != 1)}"
     machine = (
-        f"accelerator {testbed.accelerator} · Linux {testbed.kernel} · {testbed.cpus} CPUs"
+        [f"accelerator {testbed.accelerator}", f"Linux {testbed.kernel}", f"{testbed.cpus} CPUs"]
         if testbed
-        else "testbed unknown"
+        else ["testbed unknown"]
     )
     size = manifest.profile.get("size")
     profile = f"profile {manifest.profile_name}" + (f", size {size}" if isinstance(size, str) else "")
-    lines = [f"{counts} · clock {manifest.clock} · {machine} · {profile} · run {manifest.run}"]
+    where = [counts, f"clock {manifest.clock}", *machine, profile, f"run {manifest.run}"]
     said = list(notes)
     if "warmup" in rows and rows["warmup"].any():
         said.append(f"{int(rows['warmup'].sum()):,} warm-up requests labelled and left out")
@@ -99,7 +110,7 @@ def footer(frames: Frames, rows: pd.DataFrame, *notes: str, n: str = "requests")
     unfinished = manifest.planned_cells - len(frames.finished[CELL_KEY].drop_duplicates())
     if unfinished > 0:
         said.append(f"{unfinished} of {manifest.planned_cells} cells of the run are not in")
-    return [*lines, " · ".join(said)] if said else lines
+    return [where, said]
 
 
 def marks(row: Any) -> str:

@@ -26,7 +26,11 @@ def drawn(draw: Callable[[], Figure]) -> Figure:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RC)
-        return draw()
+        figure = draw()
+        # Lay out once, not once per file format.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        return figure
 
 
 def render(figure: Figure, kind: str) -> bytes:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis import observations as obs
 from analysis import tables
@@ -60,16 +59,16 @@ def failures_finding(frames: Frames) -> str:
 def summaries(frames: Frames) -> list[Listing]:
     """One table per experiment and parameters: every scheme on every workload."""
     table = tables.latency(frames)
-    ratios = tables.relative(frames).set_index([*tables.KEY, "against"])
+    names = [*tables.KEY, "against"]
+    ratios = {tuple(row[n] for n in names): row for row in tables.relative(frames).to_dict("records")}
     memory = memory_figure.table(frames)
-    sizes = memory.set_index(["workload", "scheme"]) if len(memory) else None
+    sizes = {(row["workload"], row["scheme"]): row for row in memory.to_dict("records")}
     listings = []
     for (experiment, params), part in table.groupby(["experiment", "params"], sort=False):
         rows = []
         for row in part.to_dict("records"):
             key = tuple(row[name] for name in tables.KEY)
-            where = (row["action"], row["scheme"])
-            size = sizes.loc[[where]].iloc[0] if sizes is not None and where in sizes.index else None
+            size = sizes.get((row["action"], row["scheme"]))
             rows.append(
                 [
                     str(row["action"]),
@@ -84,8 +83,8 @@ def summaries(frames: Frames) -> list[Listing]:
                     _ratio(ratios, (*key, obs.SECOND_REFERENCE)),
                     f"{row['failed']}†" if row["failed"] else "0",
                     f"{row['cold_share']:.0%}" if np.isfinite(row["cold_share"]) else "–",
-                    digits(size["pss_mb"]) if size is not None else "–",
-                    digits(size["slope_mb"]) if size is not None else "–",
+                    digits(size["pss_mb"]) if size else "–",
+                    digits(size["slope_mb"]) if size else "–",
                 ]
             )
         label = obs.params_label(str(params))
@@ -113,10 +112,10 @@ def _with_interval(row: Mapping[Any, Any], name: str) -> str:
     return f"{value} [{seconds(low)}–{seconds(high)}]" if np.isfinite(low) else value
 
 
-def _ratio(ratios: pd.DataFrame, key: tuple[str, ...]) -> str:
-    if key not in ratios.index:
+def _ratio(ratios: Mapping[tuple[Any, ...], Mapping[Any, Any]], key: tuple[Any, ...]) -> str:
+    row = ratios.get(key)
+    if row is None:
         return "–"
-    row = ratios.loc[[key]].iloc[0]
     text = digits(row["ratio"])
     if np.isfinite(row["ratio_low"]) and row["ratio_low"] != row["ratio_high"]:
         text += f" [{digits(row['ratio_low'])}–{digits(row['ratio_high'])}]"
