@@ -141,7 +141,7 @@ class DockerDriver:
         assert self._client is not None  # noqa: S101 - connected first
         label = f"{LABEL_PORT}={self._port}"
         for left in self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
-            log.warning("removing container %s of an earlier platform", left.name)
+            log.info("removing container %s", left.name)
             _remove(left)
 
     def _need_image(self, image: str) -> None:

@@ -67,6 +67,8 @@ class Worker:
     async def serve(self, activation: Activation, args: msgspec.Raw) -> Outcome:
         """Initialise the container if it is not yet, and run; UnservedError when it was lost before."""
         assert self.container is not None  # noqa: S101 - started first
+        if self._initialised and self.container.gone.is_set():
+            raise UnservedError("container ended while idle")
         await self._resume()
         begin_ns = time.monotonic_ns()
         activation.start_ms = time.time_ns() // NS_PER_MS
