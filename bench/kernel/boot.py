@@ -67,7 +67,7 @@ def boot(kernel: Path, initramfs: Path, folder: Path, options: Options, *, limit
     console, results, complaints = folder / "console.log", folder / "results.log", folder / "qemu.log"
     for path in (console, results, complaints):
         path.write_bytes(b"")
-    with place() as where:
+    with place("kernel tests") as where:
         drives = _drives(where.folder, options.disks_mb)
         machine = qemu.Machine(
             kernel=kernel,
@@ -84,7 +84,7 @@ def boot(kernel: Path, initramfs: Path, folder: Path, options: Options, *, limit
         begin = time.monotonic()
         child = start_owned(machine.argv(), log=complaints)
         try:
-            where.note("selftests", child.pid, qemu.QEMU)
+            where.note(child.pid, qemu.QEMU)
             in_time = _wait(child, console, begin + limit_s)
         finally:
             process.kill_group(child)

@@ -1,0 +1,160 @@
+"""Which test commands make a run: a short slice for each change, and the whole in resumable pieces.
+
+A piece is one boot: a name, its commands, and a machine. The full run skips pieces that have a verdict
+in its folder already, so it can be stopped and gone on with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.kernel import selftests
+from bench.kernel.boot import Options
+from bench.progress import Progress
+
+#: Ablations of the calls; every one must give the same results.
+ABLATIONS = {
+    "default": 0,
+    "no-reuse": 1 << 2,
+    "no-region-reuse": 1 << 3,
+    "full-walk": 1 << 4,
+    "plain": 7 << 2,
+}
+#: Lacks the fix for L1TF, so migration entries carry no dirty bit.
+L1TF_CPU = "Skylake-Client"
+VERDICT_NAME = "verdict.json"
+ORACLE_SEEDS_PER_PIECE = 20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One boot of a run."""
+
+    name: str
+    commands: tuple[str, ...]
+    options: Options
+    limit_s: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one piece came to; `problems` is empty when all is well."""
+
+    piece: str
+    problems: tuple[str, ...]
+    passed: int
+    skipped: tuple[str, ...]
+    wall_s: float
+
+
+def command(program: str, arguments: str = "", *, flags: int = 0, seed: int = 1) -> str:
+    """A line for init: the program with its ablation flags and seed."""
+    environment = f"REWIND_FLAGS={flags} REWIND_SEED={seed}"
+    return f"{environment} /selftests/{program} {arguments}".strip()
+
+
+def machine(*, cpu_model: str = "", memory_mb: int = 1024) -> Options:
+    """The usual machine of a test boot: two processors, a swap disk and one for direct I/O."""
+    return Options(memory_mb=memory_mb, cpu_model=cpu_model, disks_mb=selftests.DISKS_MB)
+
+
+def case_programs() -> tuple[str, ...]:
+    """All programs that are a list of cases."""
+    return tuple(name for name in selftests.programs() if name != "oracle")
+
+
+def short_pieces(*, seed: int = 1, limit_s: float = 900.0) -> tuple[Piece, ...]:
+    """The slice for each change: every program once, and a few random programs."""
+    commands = [command(name, seed=seed) for name in case_programs()]
+    commands += [command("oracle", f"-s {seed + i} -g 20 -o 30") for i in range(3)]
+    return (Piece("short", tuple(commands), machine(), limit_s),)
+
+
+def full_pieces(*, seed: int = 1, oracle_operations: int = 1_000_000) -> tuple[Piece, ...]:
+    """Everything: slow cases, each ablation, the CPU with L1TF, and a million random operations."""
+    pieces = []
+    for label, flags in ABLATIONS.items():
+        for name in case_programs():
+            line = command(name, "-a", flags=flags, seed=seed)
+            pieces.append(Piece(f"{name}-{label}", (line,), machine(), 5400.0))
+    pieces += [
+        Piece(f"{name}-l1tf", (command(name, seed=seed),), machine(cpu_model=L1TF_CPU), 3600.0)
+        for name in ("memory", "layout", "lifecycle")
+    ]
+    return (*pieces, *oracle_pieces(seed=seed, operations=oracle_operations))
+
+
+def oracle_pieces(
+    *, seed: int, operations: int, generations: int = 50, per_generation: int = 40
+) -> tuple[Piece, ...]:
+    """Enough seeds for that many random operations, some per boot, ablations in turn."""
+    per_seed = generations * per_generation
+    seeds = range(seed, seed + max(1, -(-operations // per_seed)))
+    flags = list(ABLATIONS.values())
+    pieces = []
+    for start in range(seeds.start, seeds.stop, ORACLE_SEEDS_PER_PIECE):
+        some = range(start, min(start + ORACLE_SEEDS_PER_PIECE, seeds.stop))
+        arguments = f"-g {generations} -o {per_generation}"
+        lines = [command("oracle", f"-s {s} {arguments}", flags=flags[s % len(flags)], seed=s) for s in some]
+        pieces.append(Piece(f"oracle-{some.start}-{some.stop - 1}", tuple(lines), machine(), 5400.0))
+    return tuple(pieces)
+
+
+def run_pieces(
+    kernel: Path, pieces: Iterable[Piece], folder: Path, progress: Progress | None = None
+) -> list[Verdict]:
+    """Run pieces one after the other; those that have a verdict in `folder` are not run again.
+
+    The folder belongs to one kernel: name it after the kernel's digest.
+    """
+    verdicts = []
+    for piece in pieces:
+        known = read_verdict(folder / piece.name)
+        if known is None:
+            known = run_piece(kernel, piece, folder / piece.name)
+        verdicts.append(known)
+        if progress is not None:
+            state = f"{len(known.problems)} problems" if known.problems else "good"
+            progress.say(f"{piece.name}: {state}, {known.wall_s:.0f} s")
+    return verdicts
+
+
+def run_piece(kernel: Path, piece: Piece, folder: Path) -> Verdict:
+    """Run one piece and write its verdict."""
+    report = selftests.run(kernel, piece.commands, folder, options=piece.options, limit_s=piece.limit_s)
+    verdict = verdict_of(piece.name, report)
+    temporary = folder / f".{VERDICT_NAME}"
+    temporary.write_text(json.dumps(asdict(verdict), indent=1) + "\n")
+    temporary.rename(folder / VERDICT_NAME)
+    return verdict
+
+
+def verdict_of(name: str, report: selftests.Report) -> Verdict:
+    """Condense a report."""
+    skipped = [
+        f"{program.name}: {case.name}"
+        for program in report.results.programs
+        for case in program.cases
+        if case.verdict.value == "skip"
+    ]
+    passed = sum(case.verdict.value == "pass" for p in report.results.programs for case in p.cases)
+    return Verdict(name, report.problems, passed, tuple(skipped), report.boot.wall_s)
+
+
+def read_verdict(folder: Path) -> Verdict | None:
+    """The verdict that an earlier run left, if it came that far."""
+    try:
+        raw = json.loads((folder / VERDICT_NAME).read_text())
+        return Verdict(
+            raw["piece"], tuple(raw["problems"]), raw["passed"], tuple(raw["skipped"]), raw["wall_s"]
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def failed(verdicts: Sequence[Verdict]) -> list[str]:
+    """All problems, each with its piece."""
+    return [f"{verdict.piece}: {problem}" for verdict in verdicts for problem in verdict.problems]

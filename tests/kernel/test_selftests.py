@@ -1,0 +1,77 @@
+"""The kernel's self-tests as pytest results: one boot per variant, one result per program.
+
+Which tests exist follows from what is there: without a patch series only the boot of the unpatched
+kernel, which must be told apart from a kernel that has the facility.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.build.kernel import Kernel, kernel_step
+from bench.build.step import ensure
+from bench.kernel import selftests, suite
+from bench.kernel.boot import Ending, Options
+from bench.paths import KERNEL
+
+SERIES = sorted((KERNEL / "patches").glob("*.patch"))
+#: A debug kernel is many times slower: what finds most of its faults.
+DEBUG_PROGRAMS = ("smoke", "abi", "descendants", "lifecycle", "threads")
+
+pytestmark = pytest.mark.vm
+
+
+@pytest.fixture(scope="module")
+def unpatched_boot(tmp_path_factory):
+    kernel = Kernel(ensure(kernel_step("unpatched")))
+    commands = [suite.command("smoke")]
+    return selftests.run(kernel.image, commands, tmp_path_factory.mktemp("unpatched"), options=Options())
+
+
+def test_an_unpatched_kernel_is_told_apart(unpatched_boot):
+    (program,) = unpatched_boot.results.programs
+    assert unpatched_boot.boot.ending is Ending.POWERED_OFF
+    assert unpatched_boot.results.complete
+    assert "bailed out: this kernel has no REWIND" in program.cases[-1].diagnostics
+    assert unpatched_boot.splats == ()
+
+
+if SERIES:
+
+    @pytest.fixture(scope="module")
+    def release_boot(tmp_path_factory):
+        (piece,) = suite.short_pieces()
+        image = Kernel(ensure(kernel_step("release"))).image
+        folder = tmp_path_factory.mktemp("release")
+        return selftests.run(image, piece.commands, folder, options=piece.options, limit_s=piece.limit_s)
+
+    @pytest.fixture(scope="module")
+    def debug_boot(tmp_path_factory):
+        image = Kernel(ensure(kernel_step("debug"))).image
+        commands = [suite.command(name) for name in DEBUG_PROGRAMS]
+        folder = tmp_path_factory.mktemp("debug")
+        options = suite.machine(memory_mb=2048)
+        return selftests.run(image, commands, folder, options=options, limit_s=1200.0)
+
+    def check(report, name):
+        programs = [program for program in report.results.programs if program.name == name]
+        failures = [case for program in programs for case in program.failures]
+        lines = [f"{case.name}\n    " + "\n    ".join(case.diagnostics) for case in failures]
+        assert programs, f"{name} never ran; {report.problems[-1:]}"
+        assert not failures, "\n".join([f"{len(failures)} failed (log: {report.boot.folder})", *lines])
+
+    @pytest.mark.parametrize("name", selftests.programs())
+    def test_release(release_boot, name):
+        check(release_boot, name)
+
+    def test_release_log_is_clean(release_boot):
+        assert release_boot.splats == ()
+        assert release_boot.boot.ending is Ending.POWERED_OFF
+
+    @pytest.mark.parametrize("name", DEBUG_PROGRAMS)
+    def test_debug(debug_boot, name):
+        check(debug_boot, name)
+
+    def test_debug_log_is_clean(debug_boot):
+        assert debug_boot.splats == ()
+        assert debug_boot.boot.ending is Ending.POWERED_OFF
