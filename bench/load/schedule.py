@@ -45,7 +45,7 @@ def mix(weights: Mapping[str, int], count: int, seed: int) -> tuple[Call, ...]:
     the heaviest action, as far as its number goes; what remains makes the first half.
     """
     totals = apportion(weights, count)
-    if not totals:
+    if not any(totals.values()):
         return ()
     heaviest = max(totals, key=lambda action: totals[action])
     second_size = count // 2
