@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from bench.build.debian import Root, mmdebstrap
 from bench.build.layers import write_layer
@@ -42,24 +43,28 @@ DEBIAN = Root(
 
 #: Folders that Debian has as links into /usr.
 MERGED = ("bin", "sbin", "lib", "lib64")
-DROPPED = (
-    "boot dev home media mnt opt proc run srv sys tmp root var "
-    "etc/apt etc/cron.d etc/cron.daily etc/default etc/dpkg etc/init.d etc/logrotate.d etc/pam.d etc/perl "
-    "etc/security etc/systemd usr/games usr/include usr/libexec usr/local usr/src usr/lib/apt usr/lib/dpkg "
-    "usr/lib/girepository-1.0 usr/lib/init usr/lib/mime usr/lib/systemd "
-    "usr/lib/tmpfiles.d usr/lib/udev usr/lib/x86_64-linux-gnu/gconv usr/lib/x86_64-linux-gnu/perl "
-    "usr/lib/x86_64-linux-gnu/perl-base usr/lib/x86_64-linux-gnu/security usr/lib/python3 "
-    "usr/lib/python3.11/ensurepip usr/lib/python3.11/idlelib usr/lib/python3.11/lib2to3 "
-    "usr/lib/python3.11/pydoc_data usr/lib/python3.11/test usr/lib/python3.11/turtledemo"
-).split()
+DROPPED = """
+    boot dev home media mnt opt proc run srv sys tmp root var
+    etc/apt etc/cron.d etc/cron.daily etc/default etc/dpkg etc/init.d etc/logrotate.d etc/pam.d etc/perl
+    etc/security etc/systemd
+    usr/games usr/include usr/libexec usr/local usr/src
+    usr/lib/apt usr/lib/dpkg usr/lib/girepository-1.0 usr/lib/init usr/lib/mime usr/lib/systemd
+    usr/lib/tmpfiles.d usr/lib/udev usr/lib/x86_64-linux-gnu/gconv usr/lib/x86_64-linux-gnu/perl
+    usr/lib/x86_64-linux-gnu/perl-base usr/lib/x86_64-linux-gnu/security
+    usr/lib/python3 usr/lib/python3.11/ensurepip usr/lib/python3.11/idlelib usr/lib/python3.11/lib2to3
+    usr/lib/python3.11/pydoc_data usr/lib/python3.11/test usr/lib/python3.11/turtledemo
+""".split()  # noqa: SIM905  a table of names
 DROPPED_FILES = ("libperl.so", "libdb-5.3.so", "libsystemd.so", "libapt-", "libgnutls", "libdebconf")
 #: Commands that are of use in a container; the rest of /usr/bin and /usr/sbin goes.
 COMMANDS = frozenset(
-    "[ b2sum base64 basename cat chgrp chmod chown cksum comm cp cut date dd df dirname dash du echo egrep env "
-    "expr false fgrep find free grep head hostname id install kill ldconfig ldd ln ls md5sum mkdir mkfifo "
-    "mknod mktemp mount mv nice nohup nproc od pgrep pidof pkill printenv printf ps pwd python3 python3.11 "
-    "readlink realpath rm rmdir sed seq setpriv setsid sh sha256sum shuf sleep sort split stat stdbuf sync "
-    "tail tee test timeout touch tr true truncate uname uniq unlink unshare vmstat wc whoami xargs yes".split()
+    """
+    [ b2sum base64 basename cat chgrp chmod chown cksum comm cp cut date dd df dirname dash du echo egrep
+    env expr false fgrep find free grep head hostname id install kill ldconfig ldd ln ls md5sum mkdir
+    mkfifo mknod mktemp mount mv nice nohup nproc od pgrep pidof pkill printenv printf ps pwd python3
+    python3.11 readlink realpath rm rmdir sed seq setpriv setsid sh sha256sum shuf sleep sort split stat
+    stdbuf sync tail tee test timeout touch tr true truncate uname uniq unlink unshare vmstat wc whoami
+    xargs yes
+    """.split()  # noqa: SIM905  a table of names
 )
 
 FILES = {
@@ -115,7 +120,7 @@ def unpack_debian(archive: Path, tree: Path) -> None:
 def unpack_layer(archive: Path, tree: Path) -> None:
     """Unpack a layer of ours."""
     with tarfile.open(archive) as file:
-        file.extractall(tree, filter=_owner_free)
+        file.extractall(tree, filter=_owner_free)  # noqa: S202  we wrote it
 
 
 def compile_python(work: Work, root: Path, folder: Path, installed: str) -> None:
@@ -161,13 +166,15 @@ def _needless(name: str) -> bool:
 
 
 def _owner_free(info: tarfile.TarInfo, _: str) -> tarfile.TarInfo:
-    return info.replace(uid=None, gid=None, uname=None, gname=None, deep=False)
+    # None, which typeshed does not know, means "leave it as it is"
+    owner: dict[str, Any] = {"uid": None, "gid": None, "uname": None, "gname": None}
+    return info.replace(**owner, deep=False)
 
 
 def _remove_dangling(tree: Path) -> None:
     for path in sorted(tree.rglob("*")):
         if path.is_symlink():
-            target = os.readlink(path)
+            target = str(path.readlink())
             at = tree / target.lstrip("/") if target.startswith("/") else path.parent / target
             text = str(at)
             for name in MERGED:

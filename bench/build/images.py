@@ -50,6 +50,10 @@ ENV = {
 }
 
 
+#: Runs the function `generate` of argument 1, a data.py, on argument 2.
+GENERATE = "import pathlib as p, runpy, sys; runpy.run_path(sys.argv[1])['generate'](p.Path(sys.argv[2]))"
+
+
 class ImageInfo(msgspec.Struct, frozen=True):
     """An image as it will be in the testbed's Docker."""
 
@@ -128,10 +132,7 @@ def workloads_step(workloads: Sequence[Workload], mirror: str = "") -> Step:
         for name, recipe in sorted(recipes.items()):
             target = tree / DATA / name
             target.mkdir(parents=True)
-            script = (
-                "import pathlib, runpy, sys; runpy.run_path(sys.argv[1])['generate'](pathlib.Path(sys.argv[2]))"
-            )
-            args = ["-B", "-c", script, str(recipe), str(target)]
+            args = ["-B", "-c", GENERATE, str(recipe), str(target)]
             python(work, root, args, path=str(tree / PACKAGES_FOLDER))
         _pack(work, tree)
 
@@ -171,7 +172,11 @@ def _build(work: Work, folders: Sequence[Path], launcher_user: str, action_proxy
     base = layer(products["base"].file(LAYER_NAME))
     root = _python_root(work)
     below = (base, layer(products["workloads"].file(LAYER_NAME)), layer(_common(work, root, launcher_user)))
-    labels = {"rewind-bench": "1", "rewind-bench.action-proxy": action_proxy}
+    labels = {
+        "rewind-bench": "1",
+        "rewind-bench.action-proxy": action_proxy,
+        "rewind-bench.launcher-user": launcher_user,
+    }
     images = {}
     for folder in folders:
         config = ImageConfig(
@@ -179,7 +184,8 @@ def _build(work: Work, folders: Sequence[Path], launcher_user: str, action_proxy
             entrypoint=("/usr/bin/proxy",),
             workdir="/proxy",
             ports=("8080/tcp",),
-            labels=labels | {"rewind-bench.runtime": folder.name, "rewind-bench.launcher-user": launcher_user},
+            labels=labels
+            | {"rewind-bench.runtime": folder.name, "rewind-bench.launcher-user": launcher_user},
         )
         images[folder.name] = Image(folder.name, (*below, layer(_scheme(work, root, folder))), config)
     platform = tuple(layer(products["platform"].file(name)) for name in ("packages.tar", "sources.tar"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import stat
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -133,7 +132,7 @@ def _add(archive: tarfile.TarFile, path: Path, name: str, mode: int | None) -> N
     info.mtime = EPOCH_S
     info.mode = stat.S_IMODE(status.st_mode) & 0o1777 if mode is None else mode
     if stat.S_ISLNK(status.st_mode):
-        info.type, info.linkname, info.mode = tarfile.SYMTYPE, os.readlink(path), 0o777
+        info.type, info.linkname, info.mode = tarfile.SYMTYPE, str(path.readlink()), 0o777
         archive.addfile(info)
     elif stat.S_ISDIR(status.st_mode):
         info.type = tarfile.DIRTYPE

@@ -41,7 +41,7 @@ def apache_version(action_proxy: str) -> str:
     if not found:
         raise ConfigError(
             [f"action_proxy = {action_proxy!r} is neither {OWN!r} nor 'apache@VERSION'"],
-            hint="for example action_proxy = \"apache@v1.18.0\"",
+            hint='for example action_proxy = "apache@v1.18.0"',
         )
     return found[1]
 

@@ -13,6 +13,8 @@ the child, as for any program that forks; BLAS runs with one thread. Not isolate
 and signals between processes of one user (a child can end the launcher, not read it).
 """
 
+# pathlib would be one more module in every measured process.
+# ruff: noqa: PTH123, PTH208
 from __future__ import annotations
 
 import ctypes

@@ -47,7 +47,7 @@ class Replies:
 
     def __init__(self, fd: int = REPLY_FD) -> None:
         self.fd = fd
-        os.set_inheritable(fd, False)  # programs that the action starts have no business here
+        os.set_inheritable(fd, False)  # noqa: FBT003  programs that the action starts have no business here
         self._acknowledge = bool(os.environ.get("__OW_WAIT_FOR_ACK"))
 
     def acknowledge(self) -> None:
@@ -78,7 +78,7 @@ class Ready:
         self.fd: int | None = None
         if os.environ.get("__OW_READY_FD") == str(READY_FD) and _is_pipe(READY_FD):
             self.fd = READY_FD
-            os.set_inheritable(READY_FD, False)
+            os.set_inheritable(READY_FD, False)  # noqa: FBT003  its only form
 
     def tell(self) -> None:
         """Tell that the next request may come."""

@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import Any
 
 from actionloop import action
-from actionloop.action import CannotStart
+from actionloop.action import CannotStartError
 from actionloop.channel import Ready, Replies, Requests
 
 
@@ -69,7 +69,7 @@ class Scheme:
     def warmed(self) -> bool:
         """After the import, before any request; False when it returns because of a restore.
 
-        Raise CannotStart with the reason where the scheme cannot protect: it never serves then.
+        Raise CannotStartError with the reason where the scheme cannot protect: it never serves then.
         """
         return True
 
@@ -88,7 +88,7 @@ def run(scheme: Scheme, folder: str, main: str) -> int:
         scheme.prepare(exchange)
         exchange.function = action.load(folder, main)
         fresh = scheme.warmed()
-    except CannotStart as error:
+    except CannotStartError as error:
         print(f"cannot start: {error}", file=sys.stderr, flush=True)
         exchange.replies.refuse(str(error))
         return 1

@@ -21,4 +21,4 @@ def reseed() -> None:
     if (ssl := sys.modules.get("_ssl")) is not None:
         ssl.RAND_add(os.urandom(SEED_BYTES), float(SEED_BYTES))
     if (tempfile := sys.modules.get("tempfile")) is not None:
-        tempfile._name_sequence = None  # noqa: SLF001  there is no other way to renew it
+        setattr(tempfile, "_name_sequence", None)  # noqa: B010  made anew at the next use
