@@ -28,13 +28,28 @@ SetOption = Annotated[
 
 @app.command()
 def doctor(
+    testbed: Annotated[str, typer.Option(help="What must work: vm, local, or all (for the tests).")] = "vm",
     install: Annotated[bool, typer.Option(help="Install what is missing, where that is allowed.")] = False,
     quiet: Annotated[bool, typer.Option(help="Say only what is missing.")] = False,
 ) -> None:
     """Say what is missing on this machine, with the command that mends it."""
     from bench import doctor as checks
+    from bench.errors import MissingToolError
 
-    checks.main(install=install, quiet=quiet)
+    found = checks.examine(testbed=testbed)
+    if install and checks.install_command(found):
+        Console(stderr=True).print("installing missing system packages …")
+        checks.install_missing(found)
+        found = checks.examine(testbed=testbed)
+    lacking = checks.missing(found)
+    shown = lacking if quiet else found
+    if shown:
+        Console().print(checks.table(shown))
+    if lacking:
+        raise MissingToolError(
+            "this machine lacks: " + ", ".join(check.name for check in lacking),
+            hint=" ".join(checks.install_command(found)) or "; ".join(c.mend for c in lacking),
+        )
 
 
 @app.command()
@@ -119,7 +134,7 @@ def clean(
     """End and remove what a killed run left: guests, containers, tunnels, temporary files."""
     from bench.hosts import clean as cleaning
 
-    for line in cleaning.clean(cache=cache):
+    for line in cleaning.clean(cache=cache).lines() or ["nothing was left"]:
         Console().print(line, highlight=False)
 
 

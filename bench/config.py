@@ -35,8 +35,8 @@ class Testbed(Strict):
 class Runtime(Strict):
     """What is in every container."""
 
-    #: "builtin", or "apache@VERSION" for Apache OpenWhisk's own action proxy.
-    action_proxy: str = Field("builtin", pattern=r"^(builtin|apache@.+)$")
+    #: "own", or "apache@VERSION" for Apache OpenWhisk's own action proxy.
+    action_proxy: str = Field("own", pattern=r"^(own|apache@.+)$")
     launcher_user: Literal["unprivileged", "root"] = "unprivileged"
 
 
@@ -157,7 +157,12 @@ def _settings(tables: object, where: str, problems: list[str]) -> dict[str, expe
         if key not in known:
             problems.append(f"{where}: experiments.{key}: {_unknown(key, list(known))}")
         elif isinstance(table, dict):
-            made = convert(table, known[key].settings, f"{where}: experiments.{key}", problems)
+            place = f"{where}: experiments.{key}"
+            made = convert(table, known[key].settings, place, problems)
+            own = table.get("scheme", {})
+            for scheme, values in own.items() if isinstance(own, dict) else ():
+                if isinstance(values, dict):
+                    convert(values, known[key].settings, f"{place}.scheme.{scheme}", problems)
             if made is not None:
                 found[key] = made
     return found

@@ -60,6 +60,11 @@ class Progress:
                 self.stages.append(Stage(name, round(seconds, 1)))
         self.say(f"{name} [green]done[/green] in {duration(seconds)}")
 
+    def add(self, name: str, seconds: float) -> None:
+        """Note the time of something that ran beside others within a stage."""
+        with self._lock:
+            self.stages.append(Stage(name, round(seconds, 1)))
+
     def summary(self) -> None:
         """Time per stage, at the end of a run."""
         with self._lock:

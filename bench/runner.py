@@ -26,7 +26,6 @@ from bench.errors import (
     RunIncompleteError,
 )
 from bench.experiments import Bed, Cell, Outcome
-from bench.hosts.base import Host
 from bench.progress import Progress, Remaining, duration
 from bench.provision import Ready, open_testbed, provision
 from bench.refresh import Reporter
@@ -112,24 +111,24 @@ class Run:
 
     def _on_testbed(self, cells: Sequence[Cell], tried: set[CellKey]) -> None:
         remaining = Remaining([_kind(cell) for cell in cells])
-        with open_testbed(self.resolved, self.folder, self.progress) as host:
+        with open_testbed(self.resolved, self.folder, self.progress) as testbed:
             for pool_mb, block in itertools.groupby(cells, key=lambda cell: cell.pool_mb):
-                with provision(host, self.resolved, pool_mb, self.folder, self.progress) as ready:
+                with provision(testbed, self.resolved, pool_mb, self.folder, self.progress) as ready:
                     for cell in block:
                         began = time.monotonic()
                         tried.add(cell.key)
-                        self._one(cell, host, ready)
+                        self._one(cell, ready)
                         remaining.finished(_kind(cell), time.monotonic() - began)
                         self._tell(cell, time.monotonic() - began, remaining)
                         self.reporter.cell_finished()
 
-    def _one(self, cell: Cell, host: Host, ready: Ready) -> None:
+    def _one(self, cell: Cell, ready: Ready) -> None:
         began = time.time()
         outcome = Outcome(rows={})
         error: BenchError | None = None
         with _scratch() as scratch:
             bed = Bed(
-                host=host,
+                host=ready.host,
                 client=ready.client,
                 endpoint=ready.endpoint,
                 cpus=ready.facts.cpus,

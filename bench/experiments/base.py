@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field
 
 from bench.plugins import Scheme, Workload
 from bench.store.keys import CellKey
@@ -36,18 +36,6 @@ class Settings(Strict):
         if not own:
             return self
         return type(self).model_validate({**self.model_dump(), **own, "scheme": {}})
-
-    @model_validator(mode="after")
-    def _overrides_are_valid(self) -> Self:
-        for name in self.scheme:
-            try:
-                self.of(name)
-            except ValidationError as error:
-                faults = "; ".join(
-                    f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors(include_url=False)
-                )
-                raise ValueError(f"scheme.{name}: {faults}") from None
-        return self
 
 
 @dataclass(frozen=True)
