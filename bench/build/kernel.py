@@ -182,7 +182,7 @@ class _Recipe:
         wanted = work.scratch / "wanted.config"
         wanted.write_text(_last_word(self.config))
         jobs = os.cpu_count() or 1
-        make = f'chroot "$1" env {REPRODUCIBLE} make -s -C /build -j{jobs} bzImage'
+        make = f"""chroot "$1" sh -c 'cd /build && {REPRODUCIBLE} make -s -j{jobs} bzImage'"""
         toolchain = work.products["toolchain"].file(TOOLCHAIN_TAR)
         options = [
             "--skip=update,setup,cleanup,tar-in/mknod",

@@ -35,6 +35,8 @@ class Machine:
     cpu_model: str = ""
     #: A qcow2 overlay that the machine may write to.
     disk: Path | None = None
+    #: Files that the guest sees as read-only disks: /dev/vdb, /dev/vdc, …
+    media: tuple[Path, ...] = ()
     #: A port of 127.0.0.1 that leads to the guest's SSH.
     ssh_port: int = 0
     qmp_socket: Path | None = None
@@ -72,6 +74,9 @@ class Machine:
         if self.disk is not None:
             drive = f"file={_quoted(self.disk)},format=qcow2,if=none,id=disk,cache=unsafe,discard=unmap"
             argv += ["-drive", drive, "-device", "virtio-blk-pci,drive=disk"]
+        for number, path in enumerate(self.media):
+            drive = f"file={_quoted(path)},format=raw,if=none,id=medium{number},readonly=on"
+            argv += ["-drive", drive, "-device", f"virtio-blk-pci,drive=medium{number}"]
         if self.ssh_port:
             user = f"user,id=net,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22"
             argv += ["-netdev", user, "-device", "virtio-net-pci,netdev=net,romfile="]

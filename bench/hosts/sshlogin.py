@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 import paramiko
 
 from bench.errors import HostLostError, UserError
+
+# Its log repeats, with tracebacks, what the errors raised here say once.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 CONNECT_S = 20.0
 KEEPALIVE_S = 5

@@ -45,6 +45,8 @@ class Guest:
     cpus: int = 2
     memory_mb: int = 4096
     accel: Choice = "auto"
+    #: Files shown as read-only disks /dev/vdb, /dev/vdc, …: the fast way in for large ones.
+    media: tuple[Path, ...] = ()
     #: The port of 127.0.0.1 that leads to the guest's SSH; 0 takes a free one.
     ssh_port: int = 0
 
@@ -98,6 +100,8 @@ class Vm:
         self.console.check()
         if self.qemu.poll() is not None:
             said = self.complaints.read_text(errors="replace").strip()[-2000:]
+            if "host forwarding rule" in said:  # somebody took the port since we looked
+                raise PortInUseError(f"QEMU cannot listen on its SSH port: {said}", hint="run again")
             raise BootError(
                 f"QEMU ended with status {self.qemu.returncode}\n{said or self.console.tail()}",
                 hint="its last console lines are above",
@@ -138,9 +142,9 @@ def boot(
 def _started(
     guest: Guest, acceleration: Acceleration, where: Place, *, label: str, keep: bool
 ) -> Iterator[Vm]:
-    disk = guest.disk if keep else _overlay(guest.disk, where.folder / "overlay.qcow2")
     port = guest.ssh_port or free_port()
     require_free(port)
+    disk = guest.disk if keep else _overlay(guest.disk, where.folder / "overlay.qcow2")
     machine = Machine(
         kernel=guest.kernel,
         console_log=where.folder / "console.log",
@@ -150,6 +154,7 @@ def _started(
         cpus=guest.cpus,
         memory_mb=guest.memory_mb,
         disk=disk,
+        media=guest.media,
         ssh_port=port,
         qmp_socket=where.sockets / "qmp",
     )

@@ -1,0 +1,57 @@
+"""What makes a kernel another kernel."""
+
+import pytest
+
+from bench.build.kernel import VARIANTS, kernel_step
+from bench.errors import ConfigError
+
+
+@pytest.fixture
+def patches(tmp_path):
+    folder = tmp_path / "patches"
+    folder.mkdir()
+    (folder / "0001-a.patch").write_text("one")
+    return folder
+
+
+def config(step):
+    return str(step.inputs["config"])
+
+
+def test_each_variant_is_its_own_product(patches):
+    assert len({kernel_step(variant, patches=patches).digest for variant in VARIANTS}) == len(VARIANTS)
+
+
+def test_a_changed_patch_changes_digest_and_release(patches):
+    before = kernel_step(patches=patches)
+    (patches / "0001-a.patch").write_text("two")
+    after = kernel_step(patches=patches)
+    assert before.digest != after.digest
+    assert config(before).splitlines()[-1] != config(after).splitlines()[-1]
+
+
+def test_unpatched_ignores_patches(patches):
+    before = kernel_step("unpatched", patches=patches)
+    (patches / "0002-b.patch").write_text("more")
+    assert kernel_step("unpatched", patches=patches).digest == before.digest
+
+
+def test_facility_is_configured_only_where_it_is_patched_in(patches, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "CONFIG_REWIND=y" in config(kernel_step("release", patches=patches))
+    assert "CONFIG_REWIND=y" in config(kernel_step("debug", patches=patches))
+    assert "CONFIG_REWIND=y" not in config(kernel_step("norewind", patches=patches))
+    assert "CONFIG_REWIND=y" not in config(kernel_step("unpatched", patches=patches))
+    assert "CONFIG_REWIND=y" not in config(kernel_step("release", patches=empty))
+
+
+def test_release_name_fits_what_uname_holds():
+    suffix = config(kernel_step("unpatched")).splitlines()[-1].split('"')[1]
+    assert suffix.startswith("-rewind-bench-unpatched-")
+    assert len("6.12.1234") + len(suffix) < 64
+
+
+def test_wrong_folder_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="nothing-here"):
+        kernel_step(source=tmp_path / "nothing-here")
