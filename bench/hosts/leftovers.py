@@ -12,6 +12,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -25,6 +26,7 @@ from bench.paths import state_dir
 
 NOTE_NAME = "owned.json"
 SHORT_PREFIX = "rewind-bench-"
+SETTLE_S = 10.0
 
 # A death signal comes when the *thread* that started the child ends; this one ends with the harness.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
@@ -41,7 +43,11 @@ def start_owned(argv: Sequence[str], *, log: Path) -> subprocess.Popen[bytes]:
             hint="run 'rewind-bench doctor': it prints the command that installs it",
         )
     mortal = ["setpriv", "--pdeathsig", "KILL", "--", *argv]
-    return _starter.submit(process.start, mortal, log=log).result()
+    child = _starter.submit(process.start, mortal, log=log).result()
+    deadline = time.monotonic() + SETTLE_S
+    while _name(child.pid) == "setpriv" and time.monotonic() < deadline:
+        time.sleep(0.005)  # until setpriv has become the command, nothing would end it with us
+    return child
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ class Note:
             found = psutil.Process(self.pid)
             words = found.cmdline()
             same = found.create_time() == self.started_unix_s and words
-            if same and Path(words[0]).name == self.program and str(folder) in " ".join(words):
+            named = any(Path(word).name == self.program for word in words)
+            if same and named and str(folder) in " ".join(words):
                 return found
         return None
 
@@ -142,3 +149,10 @@ def _created(pid: int) -> float:
         return psutil.Process(pid).create_time()
     except psutil.Error:
         return 0.0
+
+
+def _name(pid: int) -> str:
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:
+        return ""

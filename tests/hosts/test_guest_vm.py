@@ -152,9 +152,10 @@ def test_killed_qemu_in_the_middle_of_a_command_is_a_lost_host(steps):
 
 
 def test_panic_in_mid_run_is_the_kernels_fault(steps):
-    with boot(steps.guest(memory_mb=1024), label="tests-panic") as host:
-        with pytest.raises(KernelPanicError, match="sysrq"):
-            host.run(["sh", "-c", "echo c > /proc/sysrq-trigger; sleep 60"])
+    crash = ["sh", "-c", "echo c > /proc/sysrq-trigger; sleep 60"]
+    machine = boot(steps.guest(memory_mb=1024), label="tests-panic")
+    with machine as host, pytest.raises(KernelPanicError, match="sysrq"):
+        host.run(crash)
 
 
 def test_guest_that_panics_at_boot_is_told_in_seconds(steps):
@@ -199,7 +200,8 @@ def test_initramfs_that_never_ends_is_out_of_time(kernel, tmp_path):
 def test_stock_kernel_stands_in_for_a_remote_machine():
     made = stock_steps()
     build_all(made.all())
-    with boot(made.guest(memory_mb=2048), label="tests-stock", timeout_s=600) as machine:
-        with contextlib.closing(SshHost(connect(machine.vm.target), name="remote")) as host:
-            assert "cloud-amd64" in host.run(["uname", "-r"]).text
-            assert host.docker().info()["CgroupVersion"] == "2"
+    with contextlib.ExitStack() as stack:
+        machine = stack.enter_context(boot(made.guest(memory_mb=2048), label="tests-stock", timeout_s=600))
+        host = stack.enter_context(contextlib.closing(SshHost(connect(machine.vm.target), name="remote")))
+        assert "cloud-amd64" in host.run(["uname", "-r"]).text
+        assert host.docker().info()["CgroupVersion"] == "2"
