@@ -65,7 +65,18 @@ MASKED = (
     "systemd-journal-flush.service",
 )
 #: Without udev no device unit ever appears.
-MASKED_OWN = ("modprobe@.service", "systemd-modules-load.service", "systemd-udevd.service")
+MASKED_OWN = (
+    "dev-hugepages.mount",
+    "kmod-static-nodes.service",
+    "modprobe@.service",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
+    "sys-kernel-debug.mount",
+    "systemd-modules-load.service",
+    "systemd-network-generator.service",
+    "systemd-sysusers.service",
+    "systemd-udevd.service",
+)
 
 SET_UP = r"""
 find "$1/root/.ssh" -exec chown root:root {} +
@@ -73,6 +84,8 @@ chmod 700 "$1/root/.ssh"; chmod 600 "$1/root/.ssh/authorized_keys"
 rm -f "$1"/etc/ssh/ssh_host_*_key*
 chroot "$1" ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
 chroot "$1" systemctl enable testbed-network.service ssh.service docker.service
+chroot "$1" sh -c 'mkdir -p /run/sshd && sshd -t'
+chroot "$1" dpkg-query -W > "$1/packages.txt"
 echo 'uninitialized' > "$1/etc/machine-id"
 printf '/dev/vda / ext4 defaults,noatime 0 0\n' > "$1/etc/fstab"
 rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/apt/sources.list.d/*mmdebstrap*
@@ -114,7 +127,7 @@ def key_step() -> Step:
 
 
 def guest_step(variant: Variant = "own", *, mirror: str = "") -> Step:
-    """The guest image; the product holds guest.qcow2, host_key.pub, and for `stock` vmlinuz and initrd."""
+    """The guest image; the product holds guest.qcow2, host_key.pub, packages.txt, and for `stock` vmlinuz and initrd."""
     root = _root(variant)
 
     def build(work: Work) -> None:
@@ -124,7 +137,10 @@ def guest_step(variant: Variant = "own", *, mirror: str = "") -> Step:
             hook('mkdir -p "$1/root/.ssh"'),
             copy_in(key, "/root/.ssh/authorized_keys"),
         ]
-        out = [copy_out("/etc/ssh/ssh_host_ed25519_key.pub", work.out / HOST_KEY_NAME)]
+        out = [
+            copy_out("/etc/ssh/ssh_host_ed25519_key.pub", work.out / HOST_KEY_NAME),
+            copy_out("/packages.txt", work.out / "packages.txt"),
+        ]
         if variant == "stock":
             out += [copy_out("/vmlinuz", work.out / "vmlinuz"), copy_out("/initrd.img", work.out / "initrd")]
         out += [hook(MAKE_DISK), copy_out(f"/{DISK_NAME}", work.out / DISK_NAME)]

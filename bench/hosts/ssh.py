@@ -18,7 +18,7 @@ from bench.errors import AccessError, BenchError, CommandError, DockerError, Hos
 from bench.hosts.base import Address
 from bench.hosts.leftovers import short_folder
 from bench.hosts.sshfiles import read_all, write_all
-from bench.hosts.sshlogin import WINDOW_BYTES, Transport
+from bench.hosts.sshlogin import WINDOW_BYTES, Target, Transport, connect
 from bench.hosts.tunnel import tcp_listener, unix_listener
 from bench.process import Completed, raise_failed
 
@@ -44,6 +44,11 @@ class SshHost:
         if self.run(["id", "-u"]).text != "0":
             self._sudo = ("sudo", "-n", "--")
             self._check_sudo()
+
+    @classmethod
+    def open(cls, where: str) -> SshHost:
+        """Log in to `[user@]host[:port]` with this user's own SSH configuration and keys."""
+        return cls(connect(Target.parse(where)), name=where)
 
     # -- commands ---------------------------------------------------------------------------
 

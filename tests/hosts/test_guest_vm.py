@@ -205,3 +205,18 @@ def test_stock_kernel_stands_in_for_a_remote_machine():
         host = stack.enter_context(contextlib.closing(SshHost(connect(machine.vm.target), name="remote")))
         assert "cloud-amd64" in host.run(["uname", "-r"]).text
         assert host.docker().info()["CgroupVersion"] == "2"
+        _check_user_with_sudo(stack, machine, host)
+
+
+def _check_user_with_sudo(stack, machine, host):
+    """Not root, not in the group docker: all goes through sudo."""
+    host.run(["useradd", "-m", "-s", "/bin/sh", "worker"])
+    host.put(b"worker ALL=(ALL) NOPASSWD: ALL\n", "/etc/sudoers.d/worker", 0o440)
+    host.run(["cp", "-r", "/root/.ssh", "/home/worker/.ssh"])
+    host.run(["chown", "-R", "worker:worker", "/home/worker/.ssh"])
+    target = dataclasses.replace(machine.vm.target, user="worker")
+    worker = stack.enter_context(contextlib.closing(SshHost(connect(target), name="worker")))
+    assert worker.run(["id", "-u"]).text == "0"
+    worker.put(b"data", "/root/by worker", 0o600)
+    assert worker.get("/root/by worker") == b"data"
+    assert worker.docker().ping()
