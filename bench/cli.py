@@ -108,11 +108,14 @@ def run(
 
 
 @app.command()
-def report(run_folder: Annotated[Path, typer.Argument(help="A folder results/RUN.")]) -> None:
+def report(
+    run_folder: Annotated[Path, typer.Argument(help="A folder results/RUN.")],
+    draft: Annotated[bool, typer.Option(help="Faster: only what the HTML file needs.")] = False,
+) -> None:
     """Make figures and report of a run again. Needs neither VM nor root."""
     from analysis import report as reports
 
-    Console().print(f"report: {reports.write(run_folder)}", soft_wrap=True, highlight=False)
+    Console().print(f"report: {reports.write(run_folder, draft=draft)}", soft_wrap=True, highlight=False)
 
 
 @app.command()

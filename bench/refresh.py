@@ -39,18 +39,18 @@ class Reporter:
         if time.monotonic() - self._last_end < self._last_took_s / MAX_SHARE:
             return
         first = not self.path.exists()
-        self._write()
+        self._write(draft=True)
         if first and self.path.exists():
             self.progress.say(f"a first report is at {self.path} (refreshed while the run goes on)")
 
     def finish(self) -> None:
         """The last report of the run."""
         with self.progress.stage("report"):
-            self._write()
+            self._write(draft=False)
 
-    def _write(self) -> None:
+    def _write(self, *, draft: bool) -> None:
         began = time.monotonic()
-        argv = [sys.executable, "-m", "analysis.report", str(self.run)]
+        argv = [sys.executable, "-m", "bench", "report", str(self.run), *(["--draft"] if draft else [])]
         try:
             process.run(argv, timeout_s=TIME_LIMIT_S, log=self.run / "logs" / "report.log")
         except BenchError as error:

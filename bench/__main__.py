@@ -1,0 +1,5 @@
+"""`python -m bench` is `rewind-bench`."""
+
+from bench.cli import main
+
+main()
