@@ -232,13 +232,11 @@ def _endpoint(address: Address, config: Config) -> Endpoint:
 
 def _start_error(status: int, log: str) -> BenchError:
     """The error that the platform told by its exit status and in its last lines."""
-    said, hint = "", ""
-    for line in log.splitlines():
-        if line.startswith("error: "):
-            said = line.removeprefix("error: ")
-        if line.startswith("hint: "):
-            hint = line.removeprefix("hint: ")
-    message = f"the platform ended at its start: {said or _tail(log)}"
+    _, _, told = ("\n" + log).rpartition("\nerror: ")
+    said, _, hint = told.rstrip().partition("\nhint: ")
+    if "\nerror: " not in "\n" + log:
+        said, hint = _tail(log), ""
+    message = f"the platform ended at its start: {said}"
     kinds = {k.exit_status: k for k in (errors.PortInUseError, errors.DockerError)}
     return kinds.get(status, PlatformError)(message, hint=hint)
 

@@ -34,12 +34,14 @@ def endpoint(request, tmp_path_factory):
         key = request.config.getoption("--auth") or GUEST_KEY
         yield (given if "://" in given else f"http://{given}"), key
         return
-    import local
+    import plain_processes
 
     from bench.platforms.deploy import local_platform
 
     folder = tmp_path_factory.mktemp("platform")
-    settings = local.config(local.build_proxy(folder), database=str(folder / "platform.db"))
+    settings = plain_processes.config(
+        plain_processes.build_proxy(folder), database=str(folder / "platform.db")
+    )
     with local_platform(settings, folder) as deployed:
         yield deployed.endpoint.api_host, deployed.endpoint.auth
 

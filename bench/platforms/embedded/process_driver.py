@@ -60,11 +60,15 @@ class ProcessDriver:
         return container
 
     async def remove(self, container: Container) -> None:
-        """Kill the proxy's whole group and delete its folder."""
+        """Kill the proxy and all that it started, delete its folder."""
         process, folder = container.handle
         self._alive.discard(container)
+        family = _descendants(process.pid)  # a launcher has a process group of its own
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(container.gone.wait(), END_S)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -84,12 +88,26 @@ class ProcessDriver:
     async def close(self) -> None:
         """Remove what is left."""
         await asyncio.gather(*(self.remove(c) for c in list(self._alive)))
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        if self._readers:
+            await asyncio.wait(self._readers, timeout=END_S)
 
 
 def _signal(container: Container, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(container.handle[0].pid, number)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Children, their children and so on, as of now."""
+    found: list[int] = []
+    todo = [pid]
+    while todo:
+        for listed in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                children = [int(child) for child in listed.read_text().split()]
+                found += children
+                todo += children
+    return found
 
 
 def free_port() -> int:

@@ -77,10 +77,11 @@ class Store:
 
     async def close(self) -> None:
         """Write what is left."""
-        if self._task is not None:
-            self._task.cancel()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
             self._dirty.update(self._unwritten)
             await self.flush()
             await self._in_thread(self._disconnect)

@@ -1,4 +1,4 @@
-"""A container image from pieces of this machine: its Python, its shell, the action proxy, the tests' launcher."""
+"""A container image from pieces of this machine: its Python and shell, the proxy, the tests' launcher."""
 
 import hashlib
 import io
@@ -10,17 +10,7 @@ import tarfile
 from pathlib import Path
 
 HERE = Path(__file__).parent / "image"
-IGNORED = {
-    "test",
-    "tests",
-    "__pycache__",
-    "site-packages",
-    "idlelib",
-    "ensurepip",
-    "lib2to3",
-    "tkinter",
-    "turtledemo",
-}
+IGNORED = {"test", "tests", "__pycache__", "site-packages", "idlelib", "ensurepip", "lib2to3", "tkinter"}
 
 
 def libraries(binary):
