@@ -70,7 +70,15 @@ def mmdebstrap(
     argv += [*root.options, *extra]
     argv += ["--format=null"] if target == "/dev/null" else ["--format=tar"]
     argv += [SUITE if root.packages else "", target, *([str(sources)] if lines and root.packages else [])]
-    work.run(argv, timeout_s=timeout_s)
+    work.run(argv, timeout_s=timeout_s, env={**os.environ, "TMPDIR": _workspace(work)})
+
+
+def _workspace(work: Work) -> str:
+    """Where the root file system is made: on a disk, and if it can be where a killed build is found.
+
+    Without root its owner is another user id, which may not enter this user's folders.
+    """
+    return str(work.scratch) if os.geteuid() == 0 else os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108
 
 
 def hook(script: str, stage: str = "customize") -> str:

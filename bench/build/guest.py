@@ -98,6 +98,7 @@ rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var
 MAKE_DISK = rf"""
 PATH="$PATH:/usr/sbin:/sbin"; tmp="$(mktemp -d)"; trap 'rm -rf "$tmp"' EXIT; image="$tmp/image"
 mkdir "$tmp/root"; chmod 755 "$tmp/root"
+rm -f "$1/packages.txt"
 cp -a -x "$1/." "$tmp/root"
 mke2fs -q -t ext4 -O ^has_journal -m 0 -L root -U 5ab3c5cc-8c0e-4f2a-9d0e-7f2d0b5d5a11 \
   -E hash_seed=5ab3c5cc-8c0e-4f2a-9d0e-7f2d0b5d5a11,lazy_itable_init=1 -d "$tmp/root" "$image" {DISK_SIZE}
@@ -127,7 +128,10 @@ def key_step() -> Step:
 
 
 def guest_step(variant: Variant = "own", *, mirror: str = "") -> Step:
-    """The guest image; the product holds guest.qcow2, host_key.pub, packages.txt, and for `stock` vmlinuz and initrd."""
+    """The guest image.
+
+    The product holds guest.qcow2, host_key.pub, packages.txt, and for `stock` also vmlinuz and initrd.
+    """
     root = _root(variant)
 
     def build(work: Work) -> None:
