@@ -78,7 +78,8 @@ class Machine:
             drive = f"file={_quoted(path)},format=raw,if=none,id=medium{number},readonly=on"
             argv += ["-drive", drive, "-device", f"virtio-blk-pci,drive=medium{number}"]
         if self.ssh_port:
-            user = f"user,id=net,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22"
+            # The guest answers the harness and reaches nobody else, neither this machine nor beyond.
+            user = f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22"
             argv += ["-netdev", user, "-device", "virtio-net-pci,netdev=net,romfile="]
         if self.qmp_socket is not None:
             argv += ["-qmp", f"unix:{_quoted(self.qmp_socket)},server=on,wait=off"]
