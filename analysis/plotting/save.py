@@ -9,6 +9,9 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from analysis.plotting.style import RC
@@ -19,6 +22,7 @@ _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 FORMATS = tuple(_METADATA)
+_CANVASES = {"png": FigureCanvasAgg, "svg": FigureCanvasSVG, "pdf": FigureCanvasPdf}
 
 
 def drawn(draw: Callable[[], Figure]) -> Figure:
@@ -39,7 +43,10 @@ def render(figure: Figure, kind: str) -> bytes:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RC)
-        figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
+        # Not Figure.savefig: it draws everything twice, the first time only for the layout.
+        canvas: Any = _CANVASES[kind](figure)
+        figure.set_dpi(RC["savefig.dpi"])
+        getattr(canvas, f"print_{kind}")(buffer, metadata=_METADATA[kind])
     return buffer.getvalue()
 
 
