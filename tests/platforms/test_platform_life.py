@@ -3,8 +3,10 @@
 import os
 import signal
 import socket
+import sys
 import threading
 
+import msgspec
 import psutil
 import pytest
 
@@ -142,10 +144,6 @@ def test_the_platform_ends_with_the_process_that_started_it(settings, tmp_path):
         "    print(c.invoke('a').container_id.removeprefix('process-'), flush=True)\n"
         "    time.sleep(600)\n"
     )
-    import sys
-
-    import msgspec
-
     (tmp_path / "c.json").write_bytes(msgspec.json.encode(settings()))
     (tmp_path / "p").mkdir()
     parent = process.start([sys.executable, "-c", script, str(tmp_path / "c.json"), str(tmp_path / "p")])
@@ -155,5 +153,5 @@ def test_the_platform_ends_with_the_process_that_started_it(settings, tmp_path):
     ]
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    gone, alive = psutil.wait_procs([platform, action], timeout=30)
+    _, alive = psutil.wait_procs([platform, action], timeout=30)
     assert not alive

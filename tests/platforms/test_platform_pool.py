@@ -174,7 +174,7 @@ def test_idle_containers_expire_busy_ones_do_not():
 def test_a_deleted_action_loses_its_containers():
     pool = Pool(1024)
     idle, busy = serve(pool, job(), 1), start(pool, job("b"))
-    both = pool.forget(lambda owner: True)
+    both = pool.forget(lambda _: True)
     assert [d.slot for d in both] == [idle]
     pool.settle(busy)
     (removed,) = pool.release(busy, 2)
@@ -185,7 +185,7 @@ def test_a_deleted_action_loses_its_containers():
 def test_a_deleted_actions_container_takes_no_waiting_request():
     pool = Pool(1024)
     slot = start(pool, job())
-    pool.forget(lambda owner: True)
+    pool.forget(lambda _: True)
     pool.settle(slot)
     (run,) = pool.submit(job())
     assert run.slot is not slot

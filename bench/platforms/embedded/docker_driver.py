@@ -32,6 +32,8 @@ LABEL_ACTION = "rewind-bench.action"
 FRAME_HEADER = 8
 STREAM_OF: dict[int, Stream] = {1: "stdout", 2: "stderr"}
 CPU_SHARES = 1024
+#: Waits between looks for an out-of-memory kill.
+OOM_TOLD_S = (0.0, 0.02, 0.05, 0.1, 0.2)
 log = logging.getLogger(__name__)
 Failed = (DockerException, requests.RequestException, OSError)
 
@@ -99,12 +101,16 @@ class DockerDriver:
             await self._in_thread(self._others, container.handle[0].unpause)
 
     async def out_of_memory(self, container: Container) -> bool:
-        """Docker's OOMKilled, which any process of the container sets."""
-        try:
-            await self._in_thread(self._others, container.handle[0].reload)
-        except Failed:
-            return False
-        return bool(container.handle[0].attrs["State"].get("OOMKilled"))
+        """Docker's OOMKilled, which any process of the container sets; the daemon learns it late."""
+        for wait_s in OOM_TOLD_S:
+            await asyncio.sleep(wait_s)
+            try:
+                await self._in_thread(self._others, container.handle[0].reload)
+            except Failed:
+                return False
+            if container.handle[0].attrs["State"].get("OOMKilled"):
+                return True
+        return False
 
     async def close(self) -> None:
         """Remove what is left, also containers whose start was interrupted."""

@@ -97,16 +97,18 @@ def _signal(container: Container, number: signal.Signals) -> None:
         os.killpg(container.handle[0].pid, number)
 
 
-def _descendants(pid: int) -> list[int]:
+def _descendants(pid: int) -> set[int]:
     """Children, their children and so on, as of now."""
-    found: list[int] = []
-    todo = [pid]
-    while todo:
-        for listed in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                children = [int(child) for child in listed.read_text().split()]
-                found += children
-                todo += children
+    parent_of: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The name in parentheses may hold anything; the parent comes second after it.
+            parent_of[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found: set[int] = set()
+    generation = {pid}
+    while generation:
+        generation = {child for child, parent in parent_of.items() if parent in generation} - found
+        found |= generation
     return found
 
 
