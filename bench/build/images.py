@@ -100,7 +100,7 @@ def images_step(
         "platform": platform_step(mirror),
     }
     inputs: dict[str, Input] = {
-        "recipe": _recipe(),
+        "recipe": _recipe("images.py", "layers.py"),
         "common": COMMON,
         "runtimes": {path.name: path for path in folders},
         "user": launcher_user,
@@ -136,7 +136,12 @@ def workloads_step(workloads: Sequence[Workload], mirror: str = "") -> Step:
             python(work, root, args, path=str(tree / PACKAGES_FOLDER))
         _pack(work, tree)
 
-    inputs: dict[str, Input] = {"recipe": _recipe(), "packages": packages, "data": recipes, "lock": LOCK}
+    inputs: dict[str, Input] = {
+        "recipe": [_recipe("wheels.py", "layers.py"), GENERATE],
+        "packages": packages,
+        "data": recipes,
+        "lock": LOCK,
+    }
     return Step("runtime-workloads", build, inputs, {"base": base_step(mirror)})
 
 
@@ -159,7 +164,7 @@ def platform_step(mirror: str = "") -> Step:
         write_layer(ours, work.out / "sources.tar")
 
     inputs: dict[str, Input] = {
-        "recipe": _recipe(),
+        "recipe": _recipe("wheels.py", "layers.py"),
         "requirements": PLATFORM_REQUIREMENTS,
         "sources": sources,
         "lock": LOCK,
@@ -248,6 +253,6 @@ def _python_root(work: Work) -> Path:
     return root
 
 
-def _recipe() -> list[Input]:
-    """The code that decides what an image looks like."""
-    return [(Path(__file__).parent / name) for name in ("images.py", "layers.py", "wheels.py")]
+def _recipe(*names: str) -> list[Input]:
+    """The code that decides what a layer looks like."""
+    return [Path(__file__).parent / name for name in names]
