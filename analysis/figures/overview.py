@@ -131,26 +131,23 @@ def _name_extreme(axis: Axes, mine: pd.DataFrame, centre: float, y: int) -> None
 
 
 def finding(table: pd.DataFrame) -> str:
-    """Which scheme is fastest and which slowest, and by how much."""
+    """Which scheme is slowest and which cheapest, and by how much."""
     whole = table[table["action"] == _ALL]
     others = whole[whole["scheme"] != obs.REFERENCE]
     slow, fast = others.iloc[-1], others.iloc[0]
-    said = f"Slowest: {_said(slow)}."
+    said = f"Slowest: {slow['scheme']} at {_factor(slow)} {obs.REFERENCE}'s median latency"
     if len(others) > 1:
-        between = others.iloc[1:-1]
-        said += f" Cheapest of the others: {_said(fast)}"
-        said += "; between: " + ", ".join(_said(row) for _, row in between.iterrows()) if len(between) else ""
-        said += "."
-    first = whole.iloc[0]["scheme"]
-    if first != obs.REFERENCE:
-        said += f" {first} was faster than {obs.REFERENCE}."
+        said += f"; fastest after {obs.REFERENCE}: {fast['scheme']} at {_factor(fast)}"
+    between = [f"{row['scheme']} {_factor(row)}" for _, row in others.iloc[1:-1].iterrows()]
+    said += f"; between: {', '.join(between)}" if between else ""
+    said += f" (95 % intervals, geometric mean over {int(slow['workloads'])} workloads)."
+    faster = [str(row["scheme"]) for _, row in others.iterrows() if row["ratio_high"] < 1]
+    if faster:
+        said += f" Surely faster than {obs.REFERENCE}, which asks for an explanation: {', '.join(faster)}."
     return said
 
 
-def _said(row: pd.Series[float]) -> str:
-    interval = (
-        f" (95 % interval {digits(row['ratio_low'])}–{digits(row['ratio_high'])})"
-        if np.isfinite(row["ratio_low"])
-        else " (too few containers for an interval)"
-    )
-    return f"{row['scheme']} at {digits(row['ratio'])} × {obs.REFERENCE}'s median latency{interval}"
+def _factor(row: pd.Series[float]) -> str:
+    sure = np.isfinite(row["ratio_low"])
+    interval = f" [{digits(row['ratio_low'])}–{digits(row['ratio_high'])}]" if sure else " [no interval]"
+    return f"{digits(row['ratio'])} ×{interval}"
