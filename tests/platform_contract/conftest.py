@@ -12,7 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.platforms.deploy import local_platform
+from bench.platforms.embedded.config import GUEST_KEY
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "platforms"))
+import plain_processes
 
 SPACE = "/api/v1/namespaces/_"
 KIND = "python:3"
@@ -27,17 +31,11 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def endpoint(request, tmp_path_factory):
     """(address, key) of the platform under test."""
-    from bench.platforms.embedded.config import GUEST_KEY
-
     given = request.config.getoption("--apihost", default=None)
     if given:
         key = request.config.getoption("--auth") or GUEST_KEY
         yield (given if "://" in given else f"http://{given}"), key
         return
-    import plain_processes
-
-    from bench.platforms.deploy import local_platform
-
     folder = tmp_path_factory.mktemp("platform")
     settings = plain_processes.config(
         plain_processes.build_proxy(folder), database=str(folder / "platform.db")

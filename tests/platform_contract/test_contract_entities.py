@@ -151,7 +151,8 @@ def test_limit_out_of_range(api):
     failed(
         api("GET", "actions?limit=1000"),
         400,
-        "The query parameter 'limit' was malformed:\nThe value '1000' is not in the range of 0 to 200 for actions.",
+        "The query parameter 'limit' was malformed:\n"
+        "The value '1000' is not in the range of 0 to 200 for actions.",
     )
     assert api("GET", "activations?limit=-1").status_code == 400
 

@@ -6,7 +6,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 port, behaviour = int(sys.argv[1]), sys.argv[2]
-runs = 0
+runs = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -24,20 +24,19 @@ class Handler(BaseHTTPRequestHandler):
         return self.say(404, b"404 page not found")
 
     def do_POST(self):
-        global runs
         self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/init":
             return self.say(200, b'{"ok":true}')
-        runs += 1
+        runs.append(self.path)
         if behaviour == "garbage":
             return self.say(200, b"<html>garbage</html>")
         if behaviour == "closes":
             self.close_connection = True
             return None
-        if behaviour == "held" and runs > 1:
+        if behaviour == "held" and len(runs) > 1:
             # As Apache's proxy, whose launcher fails to restore itself while the request waits.
             return self.say(400, b'{"error":"command exited"}')
-        return self.say(200, b'{"pid":%d,"runs":%d}' % (os.getpid(), runs))
+        return self.say(200, b'{"pid":%d,"runs":%d}' % (os.getpid(), len(runs)))
 
     def log_message(self, *args):
         pass

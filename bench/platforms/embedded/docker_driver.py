@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import socket
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,15 +102,16 @@ class DockerDriver:
             await self._in_thread(self._others, container.handle[0].unpause)
 
     async def out_of_memory(self, container: Container) -> bool:
-        """Docker's OOMKilled, which any process of the container sets; the daemon learns it late."""
+        """Docker's word, a moment after the kill.
+
+        While the container lives only the daemon's events tell (any of its processes counts);
+        once it has ended, its state.
+        """
         for wait_s in OOM_TOLD_S:
             await asyncio.sleep(wait_s)
-            try:
-                await self._in_thread(self._others, container.handle[0].reload)
-            except Failed:
-                return False
-            if container.handle[0].attrs["State"].get("OOMKilled"):
-                return True
+            with contextlib.suppress(*Failed):
+                if await self._in_thread(self._others, _told_oom, container.handle[0]):
+                    return True
         return False
 
     async def close(self) -> None:
@@ -244,6 +246,16 @@ def _remove(container: Any) -> None:
     except APIError as error:
         if error.status_code != 409:
             raise
+
+
+def _told_oom(container: Any) -> bool:
+    container.reload()
+    if container.attrs["State"].get("OOMKilled"):
+        return True
+    only = {"container": container.id, "event": "oom"}
+    # The daemon ends the answer at `until`: now, to its fraction of a second.
+    told = container.client.events(since=0, until=f"{time.time():.6f}", filters=only, decode=True)
+    return any(True for _ in told)
 
 
 def _attach(container: Any) -> socket.socket:
