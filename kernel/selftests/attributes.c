@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -31,7 +32,14 @@
 enum { RESTORE, REFUSE, EITHER };
 
 static void directory(void) { expect(chdir("/proc") == 0); }
-static void root_directory(void) { expect(chroot("/tmp") == 0); }
+
+static void root_directory(void)
+{
+	mkdir("/tmp/proc", 0755);
+	mount("proc", "/tmp/proc", "proc", 0, NULL);
+	expect(chroot("/tmp") == 0);
+}
+
 static void umask_bits(void) { umask(0123); }
 static void nice_value(void) { expect(setpriority(PRIO_PROCESS, 0, 7) == 0); }
 static void name(void) { prctl(PR_SET_NAME, "renamed"); }
@@ -173,11 +181,79 @@ static void protection_key(void)
 
 #define CHANGE(function, verdict) { #function, one, (long)function, verdict, 0, 0 }
 
+/*
+ * What no other process can see of it, asked by the process itself. Values are compared
+ * only with themselves, so a call that this kernel does not know does no harm.
+ */
+static long asked[40];
+
+static long link_number(const char *path)
+{
+	struct stat there;
+
+	return stat(path, &there) ? -1 : (long)there.st_ino;
+}
+
+static int lines_of(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	int lines = 0, byte;
+
+	while (file && (byte = fgetc(file)) != EOF)
+		lines += byte == '\n';
+	if (file)
+		fclose(file);
+	return lines;
+}
+
+static int ask_all(long *out)
+{
+	static char table[4096];
+	int value = 0, n = 0;
+	unsigned int word = 0;
+
+	out[n++] = prctl(PR_GET_DUMPABLE);
+	out[n++] = prctl(PR_GET_KEEPCAPS);
+	prctl(PR_GET_PDEATHSIG, &value);
+	out[n++] = value;
+	prctl(PR_GET_CHILD_SUBREAPER, &value);
+	out[n++] = value;
+	out[n++] = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	prctl(PR_GET_TSC, &word);
+	out[n++] = word;
+	out[n++] = prctl(PR_MCE_KILL_GET, 0, 0, 0, 0);
+	out[n++] = prctl(66 /* PR_GET_MDWE */, 0, 0, 0, 0);
+	out[n++] = prctl(68 /* PR_GET_MEMORY_MERGE */, 0, 0, 0, 0);
+	out[n++] = prctl(PR_GET_TIMERSLACK);
+	out[n++] = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0);
+	out[n++] = prctl(PR_GET_SECUREBITS);
+	out[n++] = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+	out[n++] = syscall(SYS_ioprio_get, 1, 0);
+	out[n++] = syscall(SYS_membarrier, 1 << 9, 0, 0);
+	out[n++] = syscall(SYS_keyctl, 0 /* GET_KEYRING_ID */, -3 /* session */, 0, 0, 0);
+	out[n++] = syscall(SYS_modify_ldt, 0, table, sizeof(table));
+	out[n++] = link_number("/proc/self/ns/uts");
+	out[n++] = link_number("/proc/self/ns/mnt");
+	out[n++] = link_number("/proc/self/ns/user");
+	out[n++] = link_number("/proc/self/root/.");
+	out[n++] = lines_of("/proc/sysvipc/shm");
+	out[n++] = lines_of("/proc/sysvipc/msg");
+	out[n++] = lines_of("/proc/sysvipc/sem");
+	return n;
+}
+
 static void one(long change, long verdict)
 {
 	char *page = anon(1, 'a'), reason[256];
-	long gen = checkpoint(), error;
+	long now[ARRAY_SIZE(asked)], gen, error;
+	int count = ask_all(asked);
 
+	gen = checkpoint();
+	ask_all(now);
+	for (int i = 0; i < count; i++)
+		if (now[i] != asked[i])
+			fail("question %d was answered %ld, is %ld after rewind %ld", i, asked[i],
+			     now[i], gen);
 	if (gen == 3)
 		return;
 	((void (*)(void))change)();

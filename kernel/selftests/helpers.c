@@ -112,13 +112,13 @@ long rewind_counter(const char *key)
 	return number_in("/proc/self/rewind", key);
 }
 
-long refusal_reason(char *out, size_t size)
+long refusal_reason_of(const char *path, char *out, size_t size)
 {
 	static char text[8192];
 	char *value;
 
 	snprintf(out, size, "(none given)");
-	if (read_text("/proc/self/rewind", text, sizeof(text)) < 0)
+	if (read_text(path, text, sizeof(text)) < 0)
 		return -1;
 	value = after_key(text, "reason");
 	if (!value)

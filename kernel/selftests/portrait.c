@@ -96,7 +96,7 @@ static void add_lines(struct portrait *p, const char *title, const char *const *
 static const char *const status_noise[] = {
 	"State", "VmPeak", "VmSize", "VmHWM", "VmRSS", "RssAnon", "RssFile", "RssShmem",
 	"VmData", "VmPTE", "VmSwap", "voluntary_ctxt", "nonvoluntary_ctxt", "HugetlbPages",
-	"SigQ", "TracerPid", NULL
+	"SigQ", "TracerPid", "FDSize", NULL
 };
 static const char *const vm_flags[] = { "VmFlags", "ProtectionKey", NULL };
 static const char *const nothing[] = { NULL };

@@ -5,12 +5,12 @@
 
 enum op {
 	OP_FIRST, OP_AGAIN, OP_NOTE, OP_NOTED, OP_VM_WRITE, OP_MEM_WRITE, OP_PTRACE_POKE,
-	OP_KILL, OP_ALIVE, OP_DRAIN
+	OP_KILL, OP_ALIVE, OP_DRAIN, OP_REASON
 };
 
 struct message {
 	long op, a, b, result;
-	char bytes[64];
+	char bytes[128];
 };
 
 #endif

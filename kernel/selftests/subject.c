@@ -48,6 +48,19 @@ void skip(const char *format, ...)
 	_exit(CASE_SKIP);
 }
 
+static long ask(long op, long a, long b, const void *bytes, size_t length);
+
+/* A process that has changed its user may not read its own file; the supervisor may. */
+long refusal_reason(char *text, size_t size)
+{
+	if (!refusal_reason_of("/proc/self/rewind", text, size))
+		return 0;
+	if (ask(OP_REASON, 0, 0, NULL, 0))
+		return -1;
+	snprintf(text, size, "%s", answer.bytes);
+	return 0;
+}
+
 static void checkpoint_failed(long error)
 {
 	char reason[256];

@@ -136,6 +136,13 @@ static void serve(struct watch *watch, struct message *m)
 	case OP_ALIVE:
 		m->result = !kill(m->a, 0);
 		break;
+	case OP_REASON: {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/proc/%d/rewind", watch->pid);
+		m->result = refusal_reason_of(path, m->bytes, sizeof(m->bytes));
+		break;
+	}
 	case OP_DRAIN:
 		m->result = read(watch->drain, m->bytes, (size_t)m->b < sizeof(m->bytes) ?
 				 (size_t)m->b : sizeof(m->bytes));

@@ -1,0 +1,142 @@
+"""What the kernel's calls cost, in instructions: sweeps of the reference process in a bare boot.
+
+Under the instruction clock guest time advances one nanosecond per instruction, so a figure is a count,
+the same on every host and in every run of the same kernel; `same_figures` is the proof of it.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import process
+from bench.build.initramfs import Initramfs
+from bench.build.step import ensure
+from bench.errors import KernelPanicError, RunIncompleteError
+from bench.kernel import selftests
+from bench.kernel.boot import Boot, Ending, Options, boot
+from bench.kernel.python_tree import TREE_TAR, python_tree_step
+from bench.paths import KERNEL
+
+SOURCES = KERNEL / "bench"
+AXES = ("baselines", "dirty", "mapped", "regions", "threads", "descriptors", "ablation", "requests")
+GENERATIONS = 6
+MEMORY_MB = 2048
+PYTHON = "/usr/bin/python3.11"
+#: Nothing may differ from run to run, and no thread may appear by itself.
+ENVIRONMENT = (
+    "PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 "
+    "GLIBC_TUNABLES=glibc.pthread.rseq=0 LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu"
+)
+COMPILE_S = 60.0
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """All lines that the reference process printed, in order, and the boot they came from."""
+
+    records: tuple[Record, ...]
+    boot: Boot
+
+    def axis(self, name: str) -> list[Record]:
+        """The records of one axis."""
+        return [record for record in self.records if record.get("axis") == name and "error" not in record]
+
+    @property
+    def errors(self) -> list[str]:
+        """What the kernel refused or did not know."""
+        return [f"{record.get('axis')}: {record['error']}" for record in self.records if "error" in record]
+
+
+def make_initramfs(
+    folder: Path,
+    *,
+    axes: Sequence[str] = AXES,
+    generations: int = GENERATIONS,
+    checkpoint_flags: int = 0,
+    rewind_flags: int = 0,
+) -> Path:
+    """The initramfs of a cost boot: init, Python with numpy, and the reference process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = Initramfs()
+    selftests.compile_programs((), folder)
+    permit, library = folder / "permit", folder / "clockwork.so"
+    gcc = ["gcc", "-O2", "-Wall"]
+    process.run([*gcc, "-static", "-o", str(permit), str(SOURCES / "permit.c")], timeout_s=COMPILE_S)
+    process.run(
+        [*gcc, "-shared", "-fPIC", "-o", str(library), str(SOURCES / "clockwork.c")], timeout_s=COMPILE_S
+    )
+    _add_tar(archive, ensure(python_tree_step()).file(TREE_TAR))
+    archive.file("/init", (folder / "init").read_bytes(), 0o755)
+    archive.file("/bench/permit", permit.read_bytes(), 0o755)
+    archive.file("/bench/clockwork.so", library.read_bytes(), 0o755)
+    archive.file("/bench/reference_process.py", (SOURCES / "reference_process.py").read_bytes())
+    arguments = f"{generations} {checkpoint_flags:#x} {rewind_flags:#x}"
+    run = f"{ENVIRONMENT} /bench/permit {PYTHON} -B /bench/reference_process.py"
+    lines = [f"{run} {axis} {arguments}\n" for axis in axes]
+    archive.file("/selftests.list", "".join(lines).encode())
+    return archive.write(folder / "cost.cpio")
+
+
+def measure(kernel: Path, initramfs: Path, folder: Path, *, limit_s: float = 5400.0) -> Costs:
+    """One boot under the instruction clock.
+
+    Raises KernelPanicError, and RunIncompleteError when the boot did not come to its end.
+    """
+    options = Options(memory_mb=MEMORY_MB, cpus=1, clock="instructions", cmdline="quiet")
+    done = boot(kernel, initramfs, folder, options, limit_s=limit_s)
+    if done.ending is Ending.DIED:
+        raise KernelPanicError("the kernel died while its cost was measured", hint=f"see {folder}")
+    costs = Costs(tuple(read_records(done.results)), done)
+    if done.ending is not Ending.POWERED_OFF or "# all programs ended" not in done.results:
+        raise RunIncompleteError("the cost boot did not come to its end", hint=f"see {folder}")
+    return costs
+
+
+def read_records(text: str) -> list[Record]:
+    """The JSON lines of a results channel; a program that failed becomes an error record."""
+    records: list[Record] = []
+    axis = ""
+    for line in text.splitlines():
+        if line.startswith("# program begins: "):
+            words = line.split()
+            axis = words[words.index("/bench/reference_process.py") + 1] if len(words) > 5 else ""
+        elif line.startswith("# program ends: ") and "status 0 signal 0" not in line:
+            records.append({"axis": axis, "error": line.removeprefix("# ")})
+        elif line.startswith("{"):
+            records.append(json.loads(line))
+    return records
+
+
+def same_figures(one: Costs, other: Costs) -> list[str]:
+    """Where two boots differ; empty when they agree to the nanosecond."""
+    if len(one.records) != len(other.records):
+        return [f"{len(one.records)} records, and {len(other.records)}"]
+    return [
+        f"{a.get('axis')} {a.get('kind', '')} {key}: {a.get(key)} and {b.get(key)}"
+        for a, b in zip(one.records, other.records, strict=True)
+        for key in sorted({*a, *b})
+        if a.get(key) != b.get(key)
+    ]
+
+
+def _add_tar(archive: Initramfs, path: Path) -> None:
+    with tarfile.open(path) as tar:
+        for member in tar:
+            name = "/" + member.name
+            if member.isdir():
+                archive.folder(name)
+            elif member.issym():
+                archive.link(name, member.linkname)
+            elif member.islnk():
+                data = tar.extractfile(tar.getmember(member.linkname))
+                archive.file(name, data.read() if data else b"", member.mode & 0o777)
+            elif member.isreg():
+                data = tar.extractfile(member)
+                archive.file(name, data.read() if data else b"", member.mode & 0o777)
