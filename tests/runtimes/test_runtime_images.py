@@ -196,7 +196,10 @@ def main(args):
     os.wait()
     states = []
     for name in filter(str.isdigit, os.listdir("/proc")):
-        with open(f"/proc/{name}/stat") as file: states.append(file.read().rpartition(")")[2].split()[0])
+        try:
+            with open(f"/proc/{name}/stat") as file: states.append(file.read().rpartition(")")[2].split()[0])
+        except OSError:  # reaped since
+            pass
     return {"zombies": states.count("Z")}
 """
     with container(client, made.reference("baseline")) as url:
@@ -212,3 +215,11 @@ def test_stop_is_prompt(client, images):
         assert running.wait()["StatusCode"] == 0  # its own exit, not a kill after 20 s
     finally:
         running.remove(force=True)
+
+
+def test_platform_starts(client, images):
+    _, made = images
+    said = client.containers.run(
+        made.reference("platform"), ["--help"], remove=True, labels={"rewind-bench": "1"}
+    )
+    assert b"--config" in said
