@@ -29,6 +29,8 @@ from bench.paths import ROOT, RUNTIMES
 from bench.plugins import Scheme, Workload
 
 PLATFORM = "platform"
+#: Not the label of our containers: a container inherits its image's labels, also a user's own one.
+IMAGE_LABEL = "rewind-bench.image"
 PLATFORM_PACKAGE = "bench.platforms.embedded"
 PLATFORM_REQUIREMENTS = ("aiohttp", "docker", "msgspec")
 ARCHIVE_NAME = "images.tar"
@@ -178,7 +180,7 @@ def _build(work: Work, folders: Sequence[Path], launcher_user: str, action_proxy
     root = _python_root(work)
     below = (base, layer(products["workloads"].file(LAYER_NAME)), layer(_common(work, root, launcher_user)))
     labels = {
-        "rewind-bench": "1",
+        IMAGE_LABEL: "1",
         "rewind-bench.action-proxy": action_proxy,
         "rewind-bench.launcher-user": launcher_user,
     }
@@ -197,7 +199,7 @@ def _build(work: Work, folders: Sequence[Path], launcher_user: str, action_proxy
     config = ImageConfig(
         env={"PATH": ENV["PATH"], "PYTHONPATH": f"/{OURS}/python", "PYTHONUNBUFFERED": "1"},
         entrypoint=("/usr/bin/python3.11", "-m", PLATFORM_PACKAGE),
-        labels={"rewind-bench": "1"},
+        labels={IMAGE_LABEL: "1"},
     )
     images[PLATFORM] = Image(PLATFORM, (base, *platform), config)
     write_archive(list(images.values()), work.out / ARCHIVE_NAME)

@@ -114,7 +114,7 @@ def test_docker_has_the_images_under_their_ids(client, images):
     for info in images[1].images.values():
         found = client.images.get(info.reference)
         assert found.id == f"sha256:{info.id}"
-        assert found.labels["rewind-bench"] == "1"
+        assert found.labels["rewind-bench.image"] == "1"
         assert found.attrs["Size"] < 300e6
 
 
