@@ -64,7 +64,7 @@ def rewind_bench(session: nox.Session, *args: str) -> None:
 def reproduce(session: nox.Session) -> None:
     """Build, boot, measure, plot: the `quick` profile unless told otherwise (`-- --profile paper`)."""
     rewind_bench(session, "doctor", "--install", "--quiet")
-    rewind_bench(session, "run", "--resume-or-new", *session.posargs)
+    rewind_bench(session, "run", "--resume", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -75,8 +75,9 @@ def report(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Everything; `-- -m "not vm and not docker"` is the minute-long part."""
-    rewind_bench(session, "doctor", "--install", "--quiet")
+    """Everything; `-- -m "not vm"` is the minute-long part."""
+    if "not vm" not in session.posargs:
+        rewind_bench(session, "doctor", "--testbed", "all", "--install", "--quiet")
     bin_dir = environment(session)
     whole = [] if session.posargs else ["--no-silent-skips"]
     session.run(str(bin_dir / "python"), "-m", "pytest", *whole, *session.posargs, external=True)

@@ -78,6 +78,8 @@ def manifest(resolved: Resolved, name: str) -> Manifest:
         stages=[],
         planned_cells=0,
         failures=[],
+        schemes=[scheme.name for scheme in resolved.schemes],
+        workloads=[workload.name for workload in resolved.workloads],
     )
 
 

@@ -25,10 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are deselected by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("docker") and isinstance(item, pytest.Function):
             item.fixturenames.insert(0, "docker_daemon")
+            item.add_marker(pytest.mark.vm)  # images are built for it: not of the minute-long part
         if item.get_closest_marker("vm") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1500))
 
