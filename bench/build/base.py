@@ -128,7 +128,19 @@ def compile_python(work: Work, root: Path, folder: Path, installed: str) -> None
 
     Unchecked bytecode: neither times nor sizes are looked at, and images do not depend on them.
     """
-    options = ["-q", "-j", "1", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", installed]
+    # -f and, in python(), -B: what this very run imports must not be left with times and paths in it
+    options = [
+        "-q",
+        "-f",
+        "-j",
+        "1",
+        "--invalidation-mode",
+        "unchecked-hash",
+        "-s",
+        str(folder),
+        "-p",
+        installed,
+    ]
     python(work, root, ["-m", "compileall", *options, str(folder)])
 
 
@@ -139,7 +151,7 @@ def python(work: Work, root: Path, args: list[str], path: str = "") -> None:
     if path:
         env["PYTHONPATH"] = path
     loader = [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries)]
-    work.run([*loader, str(root / PYTHON), "-S" if not path else "-s", *args], env=env)
+    work.run([*loader, str(root / PYTHON), "-B", "-S" if not path else "-s", *args], env=env)
 
 
 def _member(info: tarfile.TarInfo) -> tarfile.TarInfo | None:

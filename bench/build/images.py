@@ -134,7 +134,7 @@ def workloads_step(workloads: Sequence[Workload], mirror: str = "") -> Step:
         for name, recipe in sorted(recipes.items()):
             target = tree / DATA / name
             target.mkdir(parents=True)
-            args = ["-B", "-c", GENERATE, str(recipe), str(target)]
+            args = ["-c", GENERATE, str(recipe), str(target)]
             python(work, root, args, path=str(tree / PACKAGES_FOLDER))
         _pack(work, tree)
 

@@ -81,10 +81,10 @@ def _go(work: Work) -> str:
         return "go"
     target = work.scratch / "go"
     work.run([*installer(), "--target", str(target), GO_WHEEL])
-    found = [path for path in (target / "bin" / "go", *target.rglob("bin/go")) if path.is_file()]
-    if not found:
+    go = target / "go" / "bin" / "go"  # bin/go is a Python script that starts this one
+    if not go.is_file():
         raise BuildError(f"{GO_WHEEL} brought no 'go'", hint="install Go 1.22 or newer")
-    return str(found[0])
+    return str(go)
 
 
 def _environment() -> dict[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from bench.build.base import base_step
 from bench.build.images import images_step, runtime_folders
 from bench.build.sources import closure
+from bench.build.step import ensure
 from bench.build.wheels import strip
 from bench.errors import ConfigError
 from bench.plugins import Scheme, SchemeSpec, schemes, workloads
@@ -76,3 +79,17 @@ def test_strip_keeps_what_runs(tmp_path):
     strip(tmp_path)
     left = {str(Path(p).relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert left == {"p/__init__.py", "p/x.so", "p-1.dist-info/METADATA"}
+
+
+@pytest.mark.docker  # of the slow kind: it may have to build the base layer
+@pytest.mark.timeout(900)
+def test_bytecode_of_the_base_layer_does_not_depend_on_this_machine():
+    found = 0
+    with tarfile.open(ensure(base_step()).file("layer.tar")) as archive:
+        for member in archive:
+            if member.name.endswith(".pyc"):
+                found += 1
+                content = archive.extractfile(member).read()
+                assert content[4:8] == b"\x01\0\0\0", member.name  # by hash, unchecked
+                assert b"scratch" not in content, member.name
+    assert found > 100
