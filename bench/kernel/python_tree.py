@@ -15,10 +15,13 @@ LIBRARIES = "usr/lib/x86_64-linux-gnu"
 #: interpreter never reads goes; the rest is compiled once, so that no boot does it again.
 TRIM = rf"""
 cd "$1"
-for name in libblas.so.3 liblapack.so.3; do ln -sf openblas-pthread/$name {LIBRARIES}/$name; done
-rm -rf usr/share usr/include usr/sbin sbin usr/lib/python3.11/test \
-  usr/lib/python3.11/idlelib usr/lib/python3.11/ensurepip usr/lib/python3/dist-packages/numpy/f2py \
-  usr/lib/python3/dist-packages/numpy/distutils usr/bin/perl* {LIBRARIES}/perl* {LIBRARIES}/gconv
+for name in libblas.so.3 liblapack.so.3 libopenblas.so.0; do
+  ln -sf openblas-pthread/$name {LIBRARIES}/$name
+done
+rm -rf usr/share usr/include usr/sbin sbin bin/tar usr/bin/perl* usr/bin/x86_64*
+(cd {LIBRARIES} && rm -rf perl* gconv libdb-5* libsqlite3*)
+(cd usr/lib/python3.11 && rm -rf test idlelib ensurepip pydoc_data)
+(cd usr/lib/python3/dist-packages && rm -rf pkg_resources numpy/f2py numpy/distutils)
 find usr/lib -type d -name tests -prune -exec rm -rf {{}} +
 find . -name __pycache__ -prune -exec rm -rf {{}} +
 """

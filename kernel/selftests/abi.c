@@ -433,9 +433,9 @@ int main(int argc, char **argv)
 		{ "from a vfork child", vfork_child, 0, 0, 0, 0 },
 		{ "under ptrace", under_ptrace, 0, 0, 0, 0 },
 		{ "rewind in all threads at once", all_threads_at_once, 8, 0, 0, 60 },
-		{ "checkpoint in all threads at once", checkpoints_at_once, 8, 0, 0, 60 },
 		{ "at the limit of processes", at_the_limit_of_processes, 0, 0, 0, 0 },
 		{ "at the limit of memory", at_the_limit_of_memory, 0, 0, 0, 60 },
+		{ "checkpoint in all threads at once", checkpoints_at_once, 8, 0, 0, 30 },
 		{ "exec drops the checkpoint", exec_drops_it, 0, 0, 0, 0 },
 	};
 

@@ -161,39 +161,6 @@ static long now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Kill and reap whatever a case has left behind; returns how many there were. */
-static int reap_strays(void)
-{
-	int count = 0, status;
-	char text[4096];
-
-	for (;;) {
-		char name[64], *at = text;
-		ssize_t n;
-		int fd;
-
-		while (waitpid(-1, &status, WNOHANG | __WALL) > 0)
-			count++;
-		snprintf(name, sizeof(name), "/proc/self/task/%d/children", getpid());
-		fd = open(name, O_RDONLY | O_CLOEXEC);
-		n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-		if (fd >= 0)
-			close(fd);
-		if (n <= 0)
-			return count;
-		text[n] = 0;
-		for (char *end; (*at); at = end + (*end == ' ')) {
-			pid_t pid = strtol(at, &end, 10);
-
-			if (end == at)
-				break;
-			kill(pid, SIGKILL);
-			if (waitpid(pid, &status, __WALL) == pid)
-				count++;
-		}
-	}
-}
-
 static void print_stack(pid_t pid)
 {
 	char path[64], text[2048], *line, *rest;
@@ -211,6 +178,59 @@ static void print_stack(pid_t pid)
 		text[n] = 0;
 		for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
 			printf("#   %s\n", line);
+	}
+}
+
+#define DEATH_MS	10000
+
+/* The children that a case has left behind; 0 at the end of the list. */
+static int list_children(pid_t *pids, int size)
+{
+	char path[64], text[4096], *at = text, *end;
+	int count = 0, fd;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = 0;
+	while (count < size) {
+		pid_t pid = strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		pids[count++] = pid;
+		at = end;
+	}
+	return count;
+}
+
+/*
+ * Kill and reap whatever a case has left behind. A process that SIGKILL does not end is
+ * stuck in the kernel: nothing that runs after it could be believed.
+ */
+static void reap_strays(void)
+{
+	long deadline = now_ms() + DEATH_MS;
+	pid_t pids[256];
+	int count;
+
+	do {
+		while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+			;
+		count = list_children(pids, ARRAY_SIZE(pids));
+		for (int i = 0; i < count; i++)
+			kill(pids[i], SIGKILL);
+		if (count)
+			usleep(1000);
+	} while (count && now_ms() < deadline);
+	if (count) {
+		print_stack(pids[0]);
+		printf("Bail out! process %d cannot be killed\n", pids[0]);
+		fflush(stdout);
+		_exit(CASE_FAIL);
 	}
 }
 
