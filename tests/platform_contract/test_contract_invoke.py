@@ -9,6 +9,8 @@ import pytest
 
 RESULT = "blocking=true&result=true"
 DEVELOPER = "action developer error"
+#: With the reason, or with "Check logs for details", by the image's OW_LOG_INIT_ERROR.
+NOT_STARTED = ("cannot start action", "the action failed to generate or locate a binary")
 
 
 def failure(api, code, **limits):
@@ -119,15 +121,13 @@ def test_exit(api):
 def test_code_that_does_not_compile(api):
     status, kind, text = failure(api, "def main(args:\n")
     assert (status, kind) == (502, DEVELOPER)
-    assert text in {
-        "The action failed to generate or locate a binary. See logs for details.",
-        "Cannot start action. Check logs for details.",
-    }
+    assert text.lower().startswith(NOT_STARTED)
 
 
 def test_code_that_ends_while_it_loads(api):
     status, kind, text = failure(api, "raise SystemExit(4)\ndef main(args): return {}\n")
-    assert (status, kind, text) == (502, DEVELOPER, "Cannot start action. Check logs for details.")
+    assert (status, kind) == (502, DEVELOPER)
+    assert text.lower().startswith(NOT_STARTED)
 
 
 def test_timeout(api):
