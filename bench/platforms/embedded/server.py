@@ -16,10 +16,8 @@ from aiohttp import web
 from bench.errors import PlatformError, PortInUseError
 from bench.platforms.embedded.api import Context, make_app
 from bench.platforms.embedded.config import Config
-from bench.platforms.embedded.docker_driver import DockerDriver
 from bench.platforms.embedded.driver import Driver
 from bench.platforms.embedded.invoker import Invoker
-from bench.platforms.embedded.process_driver import ProcessDriver
 from bench.platforms.embedded.store import Store
 
 BACKLOG = 1024
@@ -39,7 +37,7 @@ async def serve(config: Config) -> None:
     # marks is left over.
     with listening(config.host, config.port) as sock:
         port = int(sock.getsockname()[1])
-        driver: Driver = DockerDriver(config, port) if config.driver == "docker" else ProcessDriver(config)
+        driver = _driver(config, port)
         async with contextlib.AsyncExitStack() as stack:
             store = Store(config.database, config.max_activations)
             stack.push_async_callback(store.close)
@@ -61,6 +59,17 @@ async def serve(config: Config) -> None:
             await stop.wait()
             log.info("ending: removing containers")
             context.closing = True
+
+
+def _driver(config: Config, port: int) -> Driver:
+    # Imported only where used: Docker's SDK is most of this program's start.
+    if config.driver == "docker":
+        from bench.platforms.embedded.docker_driver import DockerDriver  # noqa: PLC0415
+
+        return DockerDriver(config, port)
+    from bench.platforms.embedded.process_driver import ProcessDriver  # noqa: PLC0415
+
+    return ProcessDriver(config)
 
 
 def listening(host: str, port: int) -> socket.socket:
