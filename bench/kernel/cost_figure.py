@@ -45,7 +45,7 @@ def _dirty(axes: Axes, records: Sequence[Record]) -> None:
                 markersize=4,
             )
     axes.set(xscale="log", yscale="log", xlabel="pages written by the request", ylabel="rewind (µs)")
-    if records:
+    if axes.lines:
         axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
 

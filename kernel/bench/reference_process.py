@@ -156,6 +156,8 @@ def plain(kind: str) -> None:
 
 def more_regions(count: int) -> None:
     """Mappings that cannot merge: every other page has other rights."""
+    if not count:
+        return
     block = mmap.mmap(-1, 2 * count * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     address = ctypes.addressof(ctypes.c_char.from_buffer(block))
     for i in range(count):

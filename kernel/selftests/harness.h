@@ -103,7 +103,7 @@ long vmstat(const char *key);			/* -1: no such counter */
 long meminfo_kb(const char *key);
 long read_long(const char *path);		/* -1: cannot be read */
 int write_text(const char *path, const char *text);
-long refusal_reason(char *text, size_t size);	/* the `reason` line of /proc/<pid>/rewind */
+long refusal_reason(char *text, size_t size);	/* the `refusal` line of /proc/<pid>/rewind */
 long refusal_reason_of(const char *path, char *text, size_t size);
 long rewind_counter(const char *key);		/* a number in /proc/self/rewind, or -1 */
 int has_swap(void);

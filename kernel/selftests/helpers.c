@@ -120,7 +120,7 @@ long refusal_reason_of(const char *path, char *out, size_t size)
 	snprintf(out, size, "(none given)");
 	if (read_text(path, text, sizeof(text)) < 0)
 		return -1;
-	value = after_key(text, "reason");
+	value = after_key(text, "refusal");
 	if (!value)
 		return -1;
 	value[strcspn(value, "\n")] = 0;

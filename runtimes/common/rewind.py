@@ -23,7 +23,7 @@ NR_CHECKPOINT = 548
 NR_REWIND = 549
 NR_REWINDABLE = 550
 STATE_FILE = "/proc/self/rewind"
-REASON_KEY = "reason"
+REASON_KEY = "refusal"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long

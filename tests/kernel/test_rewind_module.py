@@ -24,9 +24,9 @@ def test_a_kernel_without_rewind_says_so(call):
 
 def test_a_refusal_carries_the_reason(tmp_path, monkeypatch):
     shown = tmp_path / "rewind"
-    shown.write_text("generation 3\nreason a child process is alive\n")
+    shown.write_text("generation 3\nrefusal a child process is alive\n")
     monkeypatch.setattr(rewind, "STATE_FILE", str(shown))
-    error = rewind.RefusedError("rewind", errno.EOPNOTSUPP, rewind.state()["reason"])
+    error = rewind.RefusedError("rewind", errno.EOPNOTSUPP, rewind.state()[rewind.REASON_KEY])
     assert error.reason == "a child process is alive"
     assert "a child process is alive" in str(error)
     assert isinstance(error, OSError)

@@ -1,0 +1,75 @@
+"""A comparison as JSON (for programs), Markdown (for people) and JUnit (for CI)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from bench.kernel.regress import Change, Comparison
+
+NAMES = ("regress.json", "regress.md", "regress.xml")
+
+
+def write(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
+    """Write all three files; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = (as_json(comparison), as_markdown(comparison), as_junit(comparison))
+    paths = tuple(folder / name for name in NAMES)
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    return paths
+
+
+def as_json(comparison: Comparison) -> str:
+    """Everything, with the verdict."""
+    whole = {**asdict(comparison), "regressions": comparison.regressions}
+    return json.dumps(whole, indent=1) + "\n"
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """A table with the verdict above it."""
+    found = comparison.regressions
+    verdict = f"**{len(found)} regressions**" if found else "**No regression**"
+    lines = [
+        "# Kernel comparison",
+        "",
+        f"{verdict}: `{comparison.new}` against `{comparison.old}`.",
+        f"{comparison.passed} self-tests passed. Clock: guest instructions (1 ns each).",
+        "",
+        "| figure | old | new | change | |",
+        "|---|---:|---:|---:|---|",
+        *(_row(change) for change in comparison.changes),
+    ]
+    if comparison.problems:
+        lines += ["", "Self-tests that failed:", "", *(f"- {problem}" for problem in comparison.problems)]
+    return "\n".join(lines) + "\n"
+
+
+def as_junit(comparison: Comparison) -> str:
+    """One case per figure, one per failed self-test."""
+    failed = sum(change.worse for change in comparison.changes) + len(comparison.problems)
+    count = len(comparison.changes) + comparison.passed + len(comparison.problems)
+    root = ET.Element("testsuite", name="regress", tests=str(count), failures=str(failed))
+    for change in comparison.changes:
+        case = ET.SubElement(root, "testcase", classname="cost", name=change.figure)
+        if change.worse:
+            ET.SubElement(case, "failure", message=f"{_number(change.old)} to {_number(change.new)}")
+    for problem in comparison.problems:
+        case = ET.SubElement(root, "testcase", classname="selftest", name=problem)
+        ET.SubElement(case, "failure", message=problem)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _row(change: Change) -> str:
+    relative = "" if change.relative is None else f"{change.relative:+.2%}"
+    mark = "worse" if change.worse else ""
+    return f"| {change.figure} | {_number(change.old)} | {_number(change.new)} | {relative} | {mark} |"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.4f}"

@@ -1,0 +1,54 @@
+"""configs/regress.toml: what counts as a regression, and which self-tests a comparison runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from bench.errors import ConfigError
+from bench.kernel.fit import Summary
+from bench.paths import CONFIGS
+from bench.tomlfile import Strict, convert, read
+
+FILE = CONFIGS / "regress.toml"
+
+
+class Limit(Strict):
+    """Worse by more than both is a regression."""
+
+    relative: float = Field(ge=0)
+    absolute: float = Field(ge=0)
+
+    def exceeded(self, old: float, new: float) -> bool:
+        """True when `new` is worse than `old` (larger) by more than the limit."""
+        growth = new - old
+        return growth > self.absolute and growth > self.relative * abs(old)
+
+
+class Thresholds(Strict):
+    """The whole file."""
+
+    default: Limit
+    figures: dict[str, Limit] = Field(default_factory=dict)
+    selftests: tuple[str, ...] = ()
+
+    def limit(self, figure: str) -> Limit:
+        """The limit of a figure."""
+        return self.figures.get(figure, self.default)
+
+
+def load(path: Path = FILE) -> Thresholds:
+    """Read and check the file; ConfigError names every fault."""
+    problems: list[str] = []
+    thresholds = convert(read(path, problems), Thresholds, str(path), problems)
+    known = Summary.__dataclass_fields__
+    if thresholds is not None:
+        problems += [
+            f"{path}: figures.{name}: no such figure; known: {', '.join(known)}"
+            for name in thresholds.figures
+            if name not in known
+        ]
+    if problems or thresholds is None:
+        raise ConfigError(problems, hint=f"mend {path}")
+    return thresholds

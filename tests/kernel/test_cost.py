@@ -1,0 +1,70 @@
+"""Cost figures: the results channel read, lines fitted, boots compared, the figure drawn."""
+
+import pytest
+
+from bench.kernel import cost, cost_figure
+from bench.kernel.boot import Boot, Ending
+from bench.kernel.fit import line, steady, summarise
+
+CHANNEL = """\
+# program begins: A=1 B=2 /bench/permit /usr/bin/python3.11 -B /bench/reference_process.py dirty 6 0x0 0x0
+{"axis": "dirty", "kind": "fixed", "dirty_pages": 0, "rewind_ns": [900, 500, 500], "request_ns": [1, 1, 1], \
+"checkpoint_ns": 10}
+# program ends: status 0 signal 0 after 0.639 s
+# program begins: A=1 B=2 /bench/permit /usr/bin/python3.11 -B /bench/reference_process.py threads 6 0x0 0x0
+Traceback (most recent call last):
+# program ends: status 1 signal 0 after 0.101 s
+# all programs ended
+"""
+
+
+def boot_of(records):
+    return cost.Costs(tuple(records), Boot("", "", Ending.POWERED_OFF, 1.0, None))
+
+
+def test_records_and_failures_are_read():
+    measured = boot_of(cost.read_records(CHANNEL))
+    assert measured.axis("dirty")[0]["rewind_ns"] == [900, 500, 500]
+    assert measured.errors == ["threads: program ends: status 1 signal 0 after 0.101 s"]
+
+
+def test_a_line_is_found_exactly():
+    fitted = line([(0, 45_000), (100, 105_000), (1000, 645_000), (10000, 6_045_000)])
+    assert fitted.intercept_ns == pytest.approx(45_000)
+    assert fitted.slope_ns == pytest.approx(600)
+    assert fitted.worst_relative < 1e-6
+
+
+def test_a_bend_shows_in_the_residual():
+    assert line([(0, 100), (1, 100), (2, 400)]).worst_relative > 0.2
+
+
+def test_one_size_is_no_line():
+    with pytest.raises(ValueError, match="two sizes"):
+        line([(5, 1), (5, 2)])
+
+
+def test_the_first_generations_do_not_count_as_steady():
+    assert steady([9000, 7000, 500, 500]) == 500
+
+
+def test_missing_axes_are_missing_figures():
+    summary = summarise(cost.read_records(CHANNEL))
+    assert summary.rewind_0_dirty_ns == 500
+    assert summary.rewind_per_dirty_page_ns is None
+    assert summary.rewind_per_idle_thread_ns is None
+
+
+def test_boots_are_compared_to_the_nanosecond():
+    records = cost.read_records(CHANNEL)
+    assert cost.same_figures(boot_of(records), boot_of(records)) == []
+    changed = [{**records[0], "rewind_ns": [900, 500, 501]}, *records[1:]]
+    (difference,) = cost.same_figures(boot_of(records), boot_of(changed))
+    assert "rewind_ns: [900, 500, 500] and [900, 500, 501]" in difference
+    assert cost.same_figures(boot_of(records), boot_of(records[:1])) != []
+
+
+def test_the_figure_is_drawn_even_from_a_partial_run(tmp_path):
+    cost_figure.draw(cost.read_records(CHANNEL), "title", tmp_path / "a.png", tmp_path / "a.svg")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert "title" in (tmp_path / "a.svg").read_text() or (tmp_path / "a.svg").stat().st_size > 1000
