@@ -1,0 +1,137 @@
+"""Whole runs on the guest that we build and boot, and on a machine that is only an SSH address."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from helpers import cells, run, start, the_run
+from test_local_run import wait_for
+
+from bench.build.all import build_all, stock_steps
+from bench.hosts.vm import boot
+from bench.paths import state_dir
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]
+
+#: Three cells, seconds each.
+SMALL = (
+    *("run", "--profile", "smoke", "--schemes", "baseline", "--workloads", "hello,matmul"),
+    *("--set", "experiments.latency.requests=20"),
+)
+
+
+def test_smoke_compares_every_scheme_on_our_kernel(tmp_path):
+    said = run("run", "--profile", "smoke", "--out", str(tmp_path))
+    assert said.status == 0, said.text
+    folder = the_run(tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert "rewind-bench" in manifest["testbed"]["kernel"]
+    assert manifest["testbed"]["accelerator"] in ("kvm", "tcg")
+    assert manifest["testbed"]["cgroup"] == 2
+    assert not cells(folder, "failed")
+    finished = cells(folder)
+    assert len(finished) == manifest["planned_cells"]
+    assert {cell["scheme"] for cell in finished.values()} == set(manifest["schemes"])
+    assert sum(cell["wrong"] + cell["dropped"] for cell in finished.values()) == 0
+    html = (folder / "report.html").read_text()
+    assert manifest["testbed"]["kernel"] in html
+    assert not list((state_dir() / "vms").glob("*")), "a machine's folder was left"
+
+
+@pytest.mark.parametrize("fault", ["panic", "killed"])
+def test_a_lost_guest_costs_one_cell_and_the_run_goes_on(tmp_path, fault):
+    log, out = tmp_path / "log", tmp_path / "runs"
+    harness = start(*SMALL, "--out", str(out), log=log)
+    try:
+        wait_for(lambda: out.is_dir() and any(out.iterdir()) and cells(the_run(out)), harness, 900)
+        qemu = qemu_of(harness.pid)
+        if fault == "panic":
+            in_guest(qemu, "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger")
+        else:
+            qemu.kill()
+        status = harness.wait(900)
+    finally:
+        if harness.poll() is None:
+            harness.send_signal(signal.SIGINT)
+            harness.wait(120)
+    said = log.read_text()
+    folder = the_run(out)
+    assert status == 50, said
+    assert "making it anew" in said
+    expected = "panicked" if fault == "panic" else "lost"
+    failed = cells(folder, "failed")
+    assert len(failed) == 1
+    assert any(expected in cell["error"] for cell in failed.values()), failed
+    planned = json.loads((folder / "manifest.json").read_text())["planned_cells"]
+    assert len(cells(folder)) == planned - 1
+    again = run(*SMALL, "--out", str(out), "--resume")
+    assert again.status == 0, again.text
+    assert len(cells(folder)) == planned
+    assert not cells(folder, "failed")
+
+
+def test_the_same_run_on_a_machine_known_only_by_its_address(tmp_path):
+    """A guest with Debian's own kernel stands in for somebody's machine."""
+    steps = stock_steps()
+    build_all(steps.all())
+    guest = steps.guest(memory_mb=2048)
+    with boot(guest, label="remote") as remote:
+        target = remote.vm.target
+        home = login_for(tmp_path / "home", target.port, guest.key, guest.host_key)
+        where = f"root@127.0.0.1:{target.port}"
+        out = tmp_path / "runs"
+        said = run(*SMALL, "--testbed", where, "--out", str(out), env={"HOME": str(home)})
+        assert said.status == 0, said.text
+        folder = the_run(out)
+        testbed = json.loads((folder / "manifest.json").read_text())["testbed"]
+        assert testbed["kind"] == "ssh"
+        assert "rewind-bench" not in testbed["kernel"]
+        assert not cells(folder, "failed")
+        listed = remote.run(["docker", "ps", "-aq"]).text
+        assert listed == "", "containers were left on the remote machine"
+
+
+def login_for(home: Path, port: int, key: Path, host_key: str) -> Path:
+    """A home folder whose SSH settings let in, as a user's do."""
+    folder = home / ".ssh"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "id_ed25519").write_bytes(key.read_bytes())
+    (folder / "id_ed25519").chmod(0o600)
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    return home
+
+
+def qemu_of(harness: int) -> psutil.Process:
+    """The machine that a harness has started."""
+    for child in psutil.Process(harness).children(recursive=True):
+        if child.name().startswith("qemu-system"):
+            return child
+    raise AssertionError("the harness runs no QEMU")
+
+
+def in_guest(qemu: psutil.Process, script: str) -> None:
+    """Run a script in the guest; it need not come back."""
+    words = " ".join(qemu.cmdline())
+    port = words.split("hostfwd=tcp:127.0.0.1:")[1].split("-")[0]
+    (disk,) = {w.split("=")[1] for part in qemu.cmdline() for w in part.split(",") if w.startswith("file=")}
+    key = key_behind(Path(disk))
+    ssh = ["ssh", "-p", port, "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
+    ssh += ["-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=30"]
+    began = time.monotonic()
+    subprocess.run([*ssh, "root@127.0.0.1", f"sh -c {shlex.quote(script)}"], timeout=60, check=False)
+    assert time.monotonic() - began < 60
+
+
+def key_behind(overlay: Path) -> Path:
+    """The SSH key beside the disk that an overlay was made on."""
+    said = subprocess.run(
+        ["qemu-img", "info", "-U", "--output=json", str(overlay)], capture_output=True, check=True
+    ).stdout
+    return Path(json.loads(said)["full-backing-filename"]).parent / "id_ed25519"
