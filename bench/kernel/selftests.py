@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,9 @@ CFLAGS = ("-static", "-O2", "-g0", "-Wall", "-pthread", "-mno-red-zone", "-Wno-r
 COMPILE_S = 120.0
 #: A swap area, and a disk for direct I/O.
 DISKS_MB = (256, 64)
+OPERATIONS = re.compile(r"^operations (?P<kind>\w+) (?P<count>\d+)$")
+#: So many random operations must have met every kind.
+ENOUGH_OPERATIONS = 3000
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,24 @@ class Report:
     boot: Boot
 
     @property
+    def operations(self) -> Counter[str]:
+        """How often the random programs did each kind of operation."""
+        counts: Counter[str] = Counter()
+        remarks = (remark for program in self.results.programs for remark in program.remarks)
+        for match in filter(None, map(OPERATIONS.match, remarks)):
+            counts[match["kind"]] += int(match["count"])
+        return counts
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """Every failure as one named line: cases, splats, death or hang of the machine."""
         lines = [
             f"{program.name}: {case.name}" for program in self.results.programs for case in program.failures
         ]
         lines += [f"kernel {found.kind}: {found.headline}" for found in self.splats]
+        counts = self.operations
+        if counts["total"] >= ENOUGH_OPERATIONS:
+            lines += [f"oracle: no random program did '{kind}'" for kind, n in counts.items() if not n]
         if self.boot.ending is not Ending.POWERED_OFF:
             lines.append(f"machine {self.boot.ending.value} (log: {self.boot.folder / 'console.log'})")
         elif not self.results.complete:

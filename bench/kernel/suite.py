@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.kernel import selftests
@@ -48,6 +48,8 @@ class Verdict:
     passed: int
     skipped: tuple[str, ...]
     wall_s: float
+    #: Random operations, by kind.
+    operations: dict[str, int] = field(default_factory=dict)
 
 
 def command(program: str, arguments: str = "", *, flags: int = 0, seed: int = 1) -> str:
@@ -141,7 +143,7 @@ def verdict_of(name: str, report: selftests.Report) -> Verdict:
         if case.verdict.value == "skip"
     ]
     passed = sum(case.verdict.value == "pass" for p in report.results.programs for case in p.cases)
-    return Verdict(name, report.problems, passed, tuple(skipped), report.boot.wall_s)
+    return Verdict(name, report.problems, passed, tuple(skipped), report.boot.wall_s, dict(report.operations))
 
 
 def read_verdict(folder: Path) -> Verdict | None:
@@ -149,7 +151,12 @@ def read_verdict(folder: Path) -> Verdict | None:
     try:
         raw = json.loads((folder / VERDICT_NAME).read_text())
         return Verdict(
-            raw["piece"], tuple(raw["problems"]), raw["passed"], tuple(raw["skipped"]), raw["wall_s"]
+            raw["piece"],
+            tuple(raw["problems"]),
+            raw["passed"],
+            tuple(raw["skipped"]),
+            raw["wall_s"],
+            raw["operations"],
         )
     except (OSError, ValueError, KeyError):
         return None

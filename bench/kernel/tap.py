@@ -58,6 +58,8 @@ class Program:
     cases: tuple[Case, ...]
     ended: bool
     seconds: float = 0.0
+    #: What it said after its last result.
+    remarks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -122,7 +124,8 @@ class _Reader:
         if why:
             name = self.current or "the program as a whole"
             self.cases.append(Case(name, Verdict.FAIL, (*self.notes, why)))
-        return Program(self.command, tuple(self.cases), status is not None, seconds)
+            self.notes = []
+        return Program(self.command, tuple(self.cases), status is not None, seconds, tuple(self.notes))
 
     def _shortfall(self, status: int | None, signal: int) -> str:
         if self.bailed is not None:

@@ -92,3 +92,8 @@ def test_carriage_returns_and_noise_do_no_harm():
     )
     assert results.complete
     assert results.count(Verdict.PASS) == 1
+
+
+def test_remarks_after_the_last_result_are_kept():
+    results = whole("1..1", "ok 1 random program", "# operations store 12", "# operations total 12")
+    assert results.programs[0].remarks == ("operations store 12", "operations total 12")

@@ -1,0 +1,105 @@
+"""`rewind-bench kernel-cost`: measure, prove that it repeats, write JSON and figures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import KernelError
+from bench.kernel import cost, cost_figure
+from bench.kernel.fit import Summary, summarise
+from bench.progress import Progress
+
+JSON_NAME = "kernel-cost.json"
+FIGURE_NAMES = ("kernel-cost.png", "kernel-cost.svg")
+SCHEMA = 1
+
+
+class NotRepeatableError(KernelError):
+    """Two boots under the instruction clock gave different figures."""
+
+    exit_status = 33
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """Where the files are, and the headline figures."""
+
+    summary: Summary
+    files: tuple[Path, ...]
+    #: What the kernel refused while it was measured.
+    errors: tuple[str, ...]
+
+
+def kernel_cost(
+    kernel: Path,
+    folder: Path,
+    *,
+    label: str,
+    axes: Sequence[str] = cost.AXES,
+    twice: bool = True,
+    progress: Progress | None = None,
+) -> CostReport:
+    """Measure a kernel (a bzImage) and write `folder`/kernel-cost.json, .png and .svg.
+
+    With `twice`, a second boot runs while all processors of the host are kept busy, and must give the
+    same figures to the nanosecond: NotRepeatableError says where it does not. Raises the errors of a boot.
+    """
+    progress = progress or Progress()
+    initramfs = cost.make_initramfs(folder / "work", axes=axes)
+    with progress.stage("kernel cost"):
+        first = cost.measure(kernel, initramfs, folder / "boot-1")
+    if twice:
+        with progress.stage("kernel cost again, on a busy host"), busy_host():
+            second = cost.measure(kernel, initramfs, folder / "boot-2")
+        differences = cost.same_figures(first, second)
+        if differences:
+            raise NotRepeatableError(
+                "\n  ".join([f"{len(differences)} figures differ between two boots:", *differences[:20]]),
+                hint=f"see {folder}; something in the guest depends on the host",
+            )
+    initramfs.unlink()
+    return write(first, folder, label=label, repeated=twice)
+
+
+def write(costs: cost.Costs, folder: Path, *, label: str, repeated: bool) -> CostReport:
+    """Write JSON and figures of a measured kernel."""
+    summary = summarise(costs.records)
+    whole = {
+        "schema": SCHEMA,
+        "kernel": label,
+        "clock": "guest instructions, 1 ns each",
+        "repeated_under_load": repeated,
+        "summary": summary.as_dict(),
+        "records": list(costs.records),
+    }
+    data = folder / JSON_NAME
+    data.write_text(json.dumps(whole, indent=1) + "\n")
+    figures = [folder / name for name in FIGURE_NAMES]
+    cost_figure.draw(costs.records, f"Cost of a rewind, {label} (instruction clock)", *figures)
+    return CostReport(summary, (data, *figures), tuple(costs.errors))
+
+
+@contextlib.contextmanager
+def busy_host() -> Iterator[None]:
+    """Keep every processor of the host busy, to show that it does not matter."""
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_spin, daemon=True) for _ in range(os.cpu_count() or 1)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.join()
+
+
+def _spin() -> None:
+    while True:
+        sum(range(100_000))

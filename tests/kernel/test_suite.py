@@ -1,0 +1,65 @@
+"""Pieces of a run: what is run, what is not run twice, and what counts as a problem."""
+
+from pathlib import Path
+
+from bench.kernel import selftests, suite, tap
+from bench.kernel.boot import Boot, Ending
+
+
+def report(text, ending=Ending.POWERED_OFF, console=""):
+    boot = Boot(console, text, ending, 1.0, Path("somewhere"))
+    return selftests.Report(tap.parse(text.splitlines()), (), boot)
+
+
+def oracle_text(**counts):
+    lines = ["# program begins: /selftests/oracle -s 1", "1..1", "ok 1 random program"]
+    lines += [f"# operations {kind} {count}" for kind, count in counts.items()]
+    return "\n".join([*lines, "# program ends: status 0 signal 0 after 1.000 s", "# all programs ended"])
+
+
+def test_a_million_operations_are_spread_over_pieces_and_ablations():
+    pieces = suite.oracle_pieces(seed=5, operations=1_000_000)
+    lines = [line for piece in pieces for line in piece.commands]
+    seeds = {line.split("-s ")[1].split()[0] for line in lines}
+    flags = {line.split()[0] for line in lines}
+    assert len(seeds) == len(lines) == 500
+    assert flags == {f"REWIND_FLAGS={value}" for value in suite.ABLATIONS.values()}
+    assert all(piece.limit_s <= 5400 for piece in pieces)
+    assert len({piece.name for piece in pieces}) == len(pieces)
+
+
+def test_the_short_slice_runs_every_program():
+    (piece,) = suite.short_pieces()
+    ran = {word for line in piece.commands for word in line.split() if word.startswith("/selftests/")}
+    assert ran == {f"/selftests/{name}" for name in selftests.programs()}
+
+
+def test_a_finished_piece_is_not_run_again(tmp_path, monkeypatch):
+    runs = []
+
+    def boot_nothing(kernel, commands, folder, **options):
+        runs.append(folder.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return report(oracle_text(store=1, total=1))
+
+    monkeypatch.setattr(selftests, "run", boot_nothing)
+    pieces = suite.oracle_pieces(seed=1, operations=100_000)
+    first = suite.run_pieces(Path("bzImage"), pieces[:1], tmp_path)
+    again = suite.run_pieces(Path("bzImage"), pieces, tmp_path)
+    assert len(runs) == len(pieces)
+    assert again[0] == first[0]
+    assert suite.failed(again) == []
+
+
+def test_a_kind_that_never_ran_is_a_problem_of_a_long_run():
+    assert report(oracle_text(store=40, seal=0, total=40)).problems == ()
+    (problem,) = report(oracle_text(store=4000, seal=0, total=4000)).problems
+    assert problem == "oracle: no random program did 'seal'"
+
+
+def test_a_panic_and_a_hang_are_named():
+    cut = "# program begins: /selftests/memory\n1..2\nok 1 a\n# case b"
+    problems = report(cut, Ending.DIED).problems
+    assert problems[0] == "memory: b"
+    assert problems[1].startswith("machine panicked")
+    assert report(cut, Ending.TIMED_OUT).problems[1].startswith("machine ran out of time")
