@@ -63,3 +63,14 @@ def test_a_panic_and_a_hang_are_named():
     assert problems[0] == "memory: b"
     assert problems[1].startswith("machine panicked")
     assert report(cut, Ending.TIMED_OUT).problems[1].startswith("machine ran out of time")
+
+
+def test_the_makefile_names_every_program():
+    text = (selftests.SOURCES / "Makefile").read_text()
+    named = {
+        word
+        for line in text.splitlines()
+        if "TEST_GEN_PROGS" in line.split("=")[0]
+        for word in line.split("=")[1].split()
+    }
+    assert named == set(selftests.programs())
