@@ -33,6 +33,8 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define GENERATIONS	4	/* what most cases run */
 #define CONTROL_FD	3
+#define LOG_FD		4	/* a file whose description the supervisor shares */
+#define PIPE_FD		5	/* the supervisor reads the other end */
 
 /* Exit status of a subject, as in kselftest.h. */
 enum { CASE_PASS = 0, CASE_FAIL = 1, CASE_SKIP = 4 };
@@ -91,7 +93,7 @@ long other_mem_write(void *address, const void *bytes, size_t length);
 long other_ptrace_poke(void *address, const void *bytes, size_t length);
 long other_kill(int signal);
 long other_is_alive(pid_t pid);
-/* Bytes waiting in the pipe that fd 5 of the subject writes to. */
+/* Bytes waiting in the pipe that PIPE_FD writes to. */
 long other_drain(void *bytes, size_t length);
 
 /* Helpers */

@@ -92,7 +92,7 @@ static long by_store_and_vmsplice(char *at)
 	memcpy(at, token, LENGTH);
 	while (other_drain(back, sizeof(back)) > 0)
 		;
-	return vmsplice(5, &part, 1, 0);
+	return vmsplice(PIPE_FD, &part, 1, 0);
 }
 
 struct way {
@@ -355,7 +355,7 @@ static void vmsplice_reader(long a, long b)
 	if (gen == GENERATIONS)
 		return;
 	memset(page, 'V', PAGE);
-	expect_eq(vmsplice(5, &part, 1, 0), sizeof(back));
+	expect_eq(vmsplice(PIPE_FD, &part, 1, 0), sizeof(back));
 	rewind_now();
 }
 

@@ -24,7 +24,6 @@
 
 #define NOTES		16
 #define DEFAULT_LIMIT_S	20
-#define PIPE_FD		5
 
 unsigned long call_flags;
 unsigned long run_seed = 1;
@@ -289,16 +288,18 @@ static int verdict(const struct testcase *test, const struct watch *watch, int s
 	return WEXITSTATUS(status);
 }
 
-static void become_subject(const struct testcase *test, int socket, int pipe_end)
+/* The numbers that a subject knows its descriptors by; every other one is closed. */
+static void become_subject(const struct testcase *test, int socket, int log, int pipe_end)
 {
-	/* First above every number that is about to be overwritten. */
-	socket = fcntl(socket, F_DUPFD, 100);
-	pipe_end = fcntl(pipe_end, F_DUPFD, 100);
-	dup2(socket, CONTROL_FD);
-	dup2(pipe_end, PIPE_FD);
-	for (int fd = CONTROL_FD + 1; fd < 128; fd++)
-		if (fd != PIPE_FD)
-			close(fd);
+	int from[] = { socket, log, pipe_end };
+	const int to[] = { CONTROL_FD, LOG_FD, PIPE_FD };
+
+	for (size_t i = 0; i < ARRAY_SIZE(to); i++)
+		from[i] = fcntl(from[i], F_DUPFD, 100);
+	for (size_t i = 0; i < ARRAY_SIZE(to); i++)
+		dup2(from[i], to[i]);
+	for (int fd = PIPE_FD + 1; fd < 128; fd++)
+		close(fd);
 	test->body(test->a, test->b);
 	_exit(CASE_PASS);
 }
@@ -306,18 +307,18 @@ static void become_subject(const struct testcase *test, int socket, int pipe_end
 static int run_case(const struct testcase *test)
 {
 	struct watch watch = { 0 };
-	int sockets[2], pipes[2], status;
+	int sockets[2], pipes[2], status, log = open("/tmp/log", O_RDWR | O_CREAT | O_TRUNC, 0600);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) ||
+	if (log < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) ||
 	    pipe2(pipes, O_CLOEXEC | O_NONBLOCK)) {
-		printf("#   no socket pair: %s\n", strerror(errno));
+		printf("#   no descriptors: %s\n", strerror(errno));
 		return CASE_FAIL;
 	}
 	fcntl(pipes[1], F_SETFL, 0);
 	fflush(stdout);
 	watch.pid = fork();
 	if (watch.pid == 0)
-		become_subject(test, sockets[1], pipes[1]);
+		become_subject(test, sockets[1], log, pipes[1]);
 	close(sockets[1]);
 	close(pipes[1]);
 	watch.socket = sockets[0];
@@ -326,6 +327,7 @@ static int run_case(const struct testcase *test)
 	reap_strays();
 	close(sockets[0]);
 	close(pipes[0]);
+	close(log);
 	portrait_free(watch.portrait);
 	return verdict(test, &watch, status);
 }

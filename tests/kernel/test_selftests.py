@@ -10,13 +10,8 @@ import pytest
 
 from bench.build.kernel import Kernel, kernel_step
 from bench.build.step import ensure
-from bench.kernel import selftests, suite
+from bench.kernel import plan, selftests, suite
 from bench.kernel.boot import Ending, Options
-from bench.paths import KERNEL
-
-SERIES = sorted((KERNEL / "patches").glob("*.patch"))
-#: A debug kernel is many times slower: what finds most of its faults.
-DEBUG_PROGRAMS = ("smoke", "abi", "descendants", "lifecycle", "threads")
 
 pytestmark = pytest.mark.vm
 
@@ -36,7 +31,7 @@ def test_an_unpatched_kernel_is_told_apart(unpatched_boot):
     assert unpatched_boot.splats == ()
 
 
-if SERIES:
+if plan.has_series():
 
     @pytest.fixture(scope="module")
     def release_boot(tmp_path_factory):
@@ -48,10 +43,9 @@ if SERIES:
     @pytest.fixture(scope="module")
     def debug_boot(tmp_path_factory):
         image = Kernel(ensure(kernel_step("debug"))).image
-        commands = [suite.command(name) for name in DEBUG_PROGRAMS]
+        piece = plan.debug_piece()
         folder = tmp_path_factory.mktemp("debug")
-        options = suite.machine(memory_mb=2048)
-        return selftests.run(image, commands, folder, options=options, limit_s=1200.0)
+        return selftests.run(image, piece.commands, folder, options=piece.options, limit_s=piece.limit_s)
 
     def check(report, name):
         programs = [program for program in report.results.programs if program.name == name]
@@ -68,7 +62,7 @@ if SERIES:
         assert release_boot.splats == ()
         assert release_boot.boot.ending is Ending.POWERED_OFF
 
-    @pytest.mark.parametrize("name", DEBUG_PROGRAMS)
+    @pytest.mark.parametrize("name", plan.DEBUG_PROGRAMS)
     def test_debug(debug_boot, name):
         check(debug_boot, name)
 

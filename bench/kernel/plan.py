@@ -1,0 +1,128 @@
+"""`nox -s kernel`: which variants of the kernel are built, and which pieces each of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.build.kernel import Kernel, Variant, kernel_step
+from bench.build.step import Step, ensure
+from bench.errors import KernelError
+from bench.kernel import selftests, suite
+from bench.kernel.boot import Options
+from bench.kernel.suite import Piece, Verdict
+from bench.paths import KERNEL, cache_dir
+from bench.progress import Progress
+
+NO_SWAP = "# CONFIG_SWAP is not set\n"
+#: A debug kernel is many times slower: the programs that find most of its faults.
+DEBUG_PROGRAMS = ("smoke", "abi", "descendants", "lifecycle", "threads")
+DEBUG_LIMIT_S = 2400.0
+
+
+class SelftestError(KernelError):
+    """Self-tests failed, or the kernel did under them."""
+
+    exit_status = 34
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One kernel and what it runs; with `absent`, it must turn out to have no REWIND."""
+
+    name: str
+    step: Step
+    pieces: tuple[Piece, ...]
+    absent: bool = False
+
+
+def has_series() -> bool:
+    """True when there are patches to test."""
+    return any((KERNEL / "patches").glob("*.patch"))
+
+
+def debug_piece(programs: Sequence[str] = DEBUG_PROGRAMS, *, seed: int = 1) -> Piece:
+    """The slice that a debug kernel runs."""
+    commands = tuple(suite.command(name, seed=seed) for name in programs)
+    return Piece("debug", commands, suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
+
+
+def absent_piece() -> Piece:
+    """A boot of a kernel without the facility."""
+    return Piece("absent", (suite.command("smoke"),), Options(), 300.0)
+
+
+def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
+    """What a run consists of; without a patch series only the unpatched kernel is booted."""
+
+    def absent(variant: Variant) -> Plan:
+        return Plan(variant, kernel_step(variant), (absent_piece(),), absent=True)
+
+    if not has_series():
+        return (absent("unpatched"),)
+    release, debug = kernel_step("release"), kernel_step("debug")
+    short = (
+        Plan("release", release, suite.short_pieces(seed=seed)),
+        Plan("debug", debug, (debug_piece(seed=seed),)),
+    )
+    if not full:
+        return short
+    debug_pieces = tuple(
+        Piece(
+            f"debug-{name}", debug_piece((name,), seed=seed).commands, suite.machine(memory_mb=2048), 5400.0
+        )
+        for name in selftests.programs()
+    )
+    no_swap = kernel_step("release", extra_config=NO_SWAP)
+    return (
+        *short,
+        absent("unpatched"),
+        absent("norewind"),
+        Plan("release-full", release, suite.full_pieces(seed=seed)),
+        Plan("no-swap", no_swap, suite.short_pieces(seed=seed)),
+        Plan("debug-full", debug, debug_pieces),
+    )
+
+
+def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) -> list[Verdict]:
+    """Build and run; pieces that an earlier call finished for the same kernel are not run again.
+
+    Logs and verdicts are in the cache, under kernel-tests/ and the kernel's digest. Raises the errors of
+    builds and boots; failures of tests are in the verdicts (`check` raises on them).
+    """
+    progress = progress or Progress()
+    verdicts = []
+    for plan in plans(full=full, seed=seed):
+        with progress.stage(f"build kernel {plan.name}"):
+            image = Kernel(ensure(plan.step)).image
+        with progress.stage(f"test kernel {plan.name}"):
+            folder = folder_of(plan, seed)
+            found = suite.run_pieces(image, plan.pieces, folder, progress)
+        verdicts += [expect_absent(verdict) for verdict in found] if plan.absent else found
+    return verdicts
+
+
+def folder_of(plan: Plan, seed: int) -> Path:
+    """Where a plan's logs are: the same kernel and the same tests share them."""
+    tests = Step("tests", lambda _: None, {"sources": selftests.SOURCES}).digest[:8]
+    return cache_dir() / "kernel-tests" / f"{plan.step.digest[:12]}-{tests}-{seed}"
+
+
+def expect_absent(verdict: Verdict) -> Verdict:
+    """Turn the verdict of a kernel without REWIND round: to say so is what it must do."""
+    program = "smoke: the program as a whole"
+    others = tuple(problem for problem in verdict.problems if problem != program)
+    if program not in verdict.problems:
+        others = (*others, "a kernel without the facility answered its calls")
+    return Verdict(verdict.piece, others, 1, verdict.skipped, verdict.wall_s)
+
+
+def check(verdicts: Sequence[Verdict]) -> None:
+    """Raise SelftestError when anything failed."""
+    problems = suite.failed(verdicts)
+    if problems:
+        raise SelftestError(
+            "\n  ".join([f"{len(problems)} problems:", *problems]),
+            hint=f"logs: {cache_dir() / 'kernel-tests'}; docs/kernel-testing.md says how to replay one",
+        )
