@@ -1,0 +1,43 @@
+"""A comparison of real kernels: a deliberate five percent is found, a rebuild is not accused.
+
+Builds kernels (many minutes the first time, then cached).
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.kernel import plan, regress, thresholds
+from bench.paths import KERNEL
+
+SLOWER = Path(__file__).parent / "data" / "slower.patch"
+AXES = ("baselines", "dirty")
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(5400)]
+
+if plan.has_series():
+
+    @pytest.fixture(scope="module")
+    def limits():
+        return thresholds.Thresholds(**{**thresholds.load().model_dump(), "selftests": ("smoke",)})
+
+    def test_five_percent_slower_copies_are_found(tmp_path, limits):
+        series = tmp_path / "patches"
+        shutil.copytree(KERNEL / "patches", series)
+        shutil.copy(SLOWER, series / "9999-slower.patch")
+        comparison = regress.run(series, KERNEL / "patches", tmp_path / "out", limits, axes=AXES)
+        worse = {change.figure for change in comparison.changes if change.worse}
+        assert "cow_fault_ns" in worse
+        assert worse & {"rewind_per_dirty_page_ns", "rewind_per_dirty_page_one_new_ns", "first_touch_ns"}
+        with pytest.raises(regress.RegressionError):
+            regress.check(comparison, tmp_path / "out")
+
+    def test_the_same_source_is_not_accused(tmp_path, limits):
+        copy = tmp_path / "patches"
+        shutil.copytree(KERNEL / "patches", copy)
+        comparison = regress.run(copy, KERNEL / "patches", tmp_path / "out", limits, axes=AXES)
+        assert comparison.regressions == []
+        assert all(change.old == change.new for change in comparison.changes)
