@@ -87,7 +87,7 @@ def test_arguments_input_and_status_arrive_as_they_are(guest):
 def test_a_command_out_of_time_is_ended_over_there(guest):
     with pytest.raises(CommandError, match="did not finish"):
         guest.run(["sleep", "4711"], timeout_s=2)
-    assert guest.run(["pgrep", "-f", "sleep 4711"], check=False).status == 1
+    assert guest.run(["pgrep", "-f", "[s]leep 4711"], check=False).status == 1
 
 
 def test_files_go_there_and_back(guest):
