@@ -16,6 +16,10 @@ from bench.paths import KERNEL, cache_dir
 from bench.progress import Progress
 
 NO_SWAP = "# CONFIG_SWAP is not set\n"
+FAULTS = (
+    "CONFIG_DEBUG_FS=y\nCONFIG_FAULT_INJECTION=y\nCONFIG_FAULT_INJECTION_DEBUG_FS=y\n"
+    "CONFIG_FAILSLAB=y\nCONFIG_FAIL_PAGE_ALLOC=y\n"
+)
 #: A debug kernel is many times slower: the programs that find most of its faults.
 DEBUG_PROGRAMS = ("smoke", "abi", "descendants", "lifecycle", "threads")
 DEBUG_LIMIT_S = 2400.0
@@ -46,6 +50,12 @@ def debug_piece(programs: Sequence[str] = DEBUG_PROGRAMS, *, seed: int = 1) -> P
     """The slice that a debug kernel runs."""
     commands = tuple(suite.command(name, seed=seed) for name in programs)
     return Piece("debug", commands, suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
+
+
+def faults_piece(*, seed: int = 1) -> Piece:
+    """Every allocation fails once, under each set of ablations."""
+    commands = tuple(suite.command("faults", flags=flags, seed=seed) for flags in suite.ABLATIONS.values())
+    return Piece("faults", commands, suite.machine(), 3600.0)
 
 
 def absent_piece() -> Piece:
@@ -81,6 +91,7 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
         absent("norewind"),
         Plan("release-full", release, suite.full_pieces(seed=seed)),
         Plan("no-swap", no_swap, suite.short_pieces(seed=seed)),
+        Plan("faults", kernel_step("release", extra_config=FAULTS), (faults_piece(seed=seed),)),
         Plan("debug-full", debug, debug_pieces),
     )
 
