@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.build.kernel import Kernel, Variant, kernel_step
 from bench.build.step import Step, ensure
 from bench.errors import KernelError
-from bench.kernel import selftests, suite
+from bench.kernel import mutants, selftests, soak, suite
 from bench.kernel.boot import Options
 from bench.kernel.suite import Piece, Verdict
 from bench.paths import KERNEL, cache_dir
@@ -111,6 +111,20 @@ def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) 
             folder = folder_of(plan, seed)
             found = suite.run_pieces(image, plan.pieces, folder, progress)
         verdicts += [expect_absent(verdict) for verdict in found] if plan.absent else found
+    if full and has_series():
+        verdicts += _soak_and_mutants(seed, progress)
+    return verdicts
+
+
+def _soak_and_mutants(seed: int, progress: Progress) -> list[Verdict]:
+    release = Plan("release", kernel_step("release"), ())
+    folder = folder_of(release, seed)
+    verdicts = []
+    for flags in suite.ABLATIONS.values():
+        with progress.stage(f"soak, flags {flags:#x}"):
+            verdicts.append(soak.run_once(Kernel(ensure(release.step)).image, folder, flags=flags))
+    for mutant in mutants.all_mutants():
+        verdicts.append(mutants.run(mutant, folder / mutant.name, progress))
     return verdicts
 
 

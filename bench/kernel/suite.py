@@ -128,10 +128,15 @@ def run_piece(kernel: Path, piece: Piece, folder: Path) -> Verdict:
     """Run one piece and write its verdict."""
     report = selftests.run(kernel, piece.commands, folder, options=piece.options, limit_s=piece.limit_s)
     verdict = verdict_of(piece.name, report)
+    write_verdict(verdict, folder)
+    return verdict
+
+
+def write_verdict(verdict: Verdict, folder: Path) -> None:
+    """Leave a verdict for a later run; it appears whole or not at all."""
     temporary = folder / f".{VERDICT_NAME}"
     temporary.write_text(json.dumps(asdict(verdict), indent=1) + "\n")
     temporary.rename(folder / VERDICT_NAME)
-    return verdict
 
 
 def verdict_of(name: str, report: selftests.Report) -> Verdict:

@@ -1,0 +1,87 @@
+"""Mutants: kernels with one remedy taken out, each of which has to turn its test red.
+
+A mutant is a patch on top of the series, in kernel/selftests/mutants/, with header lines
+
+    Subject: what is broken
+    Test: memory -t "store, hot and clean"
+    CPU: Skylake-Client          (only where the fault shows on that model alone)
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.build.kernel import Kernel, kernel_step
+from bench.build.step import ensure
+from bench.errors import ConfigError
+from bench.kernel import selftests, suite
+from bench.kernel.suite import Piece, Verdict
+from bench.paths import KERNEL
+from bench.progress import Progress
+
+FOLDER = selftests.SOURCES / "mutants"
+LIMIT_S = 900.0
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One patch and the test that has to fail on it."""
+
+    patch: Path
+    subject: str
+    test: str
+    cpu_model: str
+
+    @property
+    def name(self) -> str:
+        """File name without suffix."""
+        return self.patch.stem
+
+    @property
+    def piece(self) -> Piece:
+        """The boot that has to find the fault."""
+        program, _, arguments = self.test.partition(" ")
+        line = suite.command(program, _for_init(arguments))
+        return Piece(f"mutant-{self.name}", (line,), suite.machine(cpu_model=self.cpu_model), LIMIT_S)
+
+
+def all_mutants(folder: Path = FOLDER) -> tuple[Mutant, ...]:
+    """Every mutant, in order; ConfigError names each patch without its header."""
+    found, problems = [], []
+    for patch in sorted(folder.glob("*.patch")):
+        header = patch.read_text().partition("\n---\n")[0]
+        fields = dict(re.findall(r"^([A-Za-z]+): (.*)$", header, re.MULTILINE))
+        if "Test" not in fields or fields["Test"].split()[0] not in selftests.programs():
+            problems.append(f"{patch}: needs a line 'Test: PROGRAM ...'")
+            continue
+        found.append(Mutant(patch, fields.get("Subject", ""), fields["Test"], fields.get("CPU", "")))
+    if problems:
+        raise ConfigError(problems, hint="see bench/kernel/mutants.py")
+    return tuple(found)
+
+
+def run(mutant: Mutant, folder: Path, progress: Progress | None = None) -> Verdict:
+    """Build a mutant and run its test; the verdict is good when the test went red."""
+    progress = progress or Progress()
+    series = folder / "patches"
+    shutil.rmtree(series, ignore_errors=True)
+    shutil.copytree(KERNEL / "patches", series)
+    shutil.copy(mutant.patch, series / f"9999-{mutant.patch.name}")
+    with progress.stage(f"build mutant {mutant.name}"):
+        image = Kernel(ensure(kernel_step("release", patches=series))).image
+    (found,) = suite.run_pieces(image, [mutant.piece], folder, progress)
+    return inverted(mutant, found)
+
+
+def inverted(mutant: Mutant, found: Verdict) -> Verdict:
+    """A mutant that no test notices is the problem."""
+    problems = () if found.problems else (f"'{mutant.test}' stays green although: {mutant.subject}",)
+    return Verdict(found.piece, problems, int(not problems), (), found.wall_s)
+
+
+def _for_init(arguments: str) -> str:
+    """Init splits at blanks and knows no quotes: a blank in a pattern becomes '?'."""
+    return re.sub(r'"([^"]*)"', lambda match: match[1].replace(" ", "?"), arguments)
