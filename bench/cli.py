@@ -131,6 +131,31 @@ def vm(
 
 
 @app.command()
+def selfcost(
+    docker: Annotated[bool, typer.Option(help="Also through this machine's Docker.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
+) -> None:
+    """What the harness itself costs: load generator, platform, Docker."""
+    import msgspec
+    from rich.table import Table
+
+    from bench import selfcost as own
+    from bench.progress import Progress
+
+    report = own.measure(Progress(), docker=docker)
+    table = Table("figure", "value", "target", "n", box=None, padding=(0, 2, 0, 0))
+    for figure in report.figures:
+        table.add_row(figure.name, f"{figure.value:.2f} {figure.unit}", figure.target, str(figure.n))
+    Console().print(table)
+    Console().print(
+        f"{report.cpu_count} CPUs, Linux {report.kernel}, load average before: {report.load_average:.1f}",
+        highlight=False,
+    )
+    if out is not None:
+        out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
+
+
+@app.command()
 def clean(
     cache: Annotated[bool, typer.Option("--cache", help="Drop the build cache as well.")] = False,
 ) -> None:

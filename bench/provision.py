@@ -28,6 +28,7 @@ from bench.platforms.client import Client
 from bench.platforms.deploy import deploy
 from bench.platforms.embedded.config import Limits, Throttles
 from bench.platforms.settings import PlatformSettings
+from bench.plugins import schemes, workloads
 from bench.probes.facts import read_facts
 from bench.progress import Progress, duration
 from bench.store.folder import RunFolder
@@ -86,9 +87,10 @@ class Ready:
 def build_products(resolved: Resolved, progress: Progress) -> Products:
     """Everything the profile needs, from the cache where it is there."""
     profile = resolved.profile
+    # Of everything there is, whatever the profile picks: one disk serves all profiles.
     images = images_step(
-        resolved.schemes,
-        resolved.workloads,
+        schemes().values(),
+        workloads().values(),
         launcher_user="root" if profile.runtime.launcher_user == "root" else "nobody",
         action_proxy=profile.runtime.action_proxy,
     )
@@ -120,7 +122,7 @@ def open_testbed(resolved: Resolved, folder: RunFolder, progress: Progress) -> I
     with _host(resolved, products, folder, progress) as host:
         facts = read_facts(host, resolved.profile.testbed.kind)
         _verify_kernel(facts, products)
-        _load_images(host, products.images, progress)
+        load_images(host, products.images, progress)
         folder.manifest.testbed = facts
         folder.write_manifest()
         yield Testbed(host, products, facts)
@@ -216,7 +218,7 @@ def _verify_kernel(facts: TestbedFacts, products: Products) -> None:
         )
 
 
-def _load_images(host: Host, images: ImageSet, progress: Progress) -> None:
+def load_images(host: Host, images: ImageSet, progress: Progress) -> None:
     """Load what the testbed's Docker does not have yet."""
     try:
         there = {tag for image in host.docker().images.list() for tag in image.tags}
