@@ -123,9 +123,8 @@ def _soak_and_mutants(seed: int, progress: Progress) -> list[Verdict]:
     for flags in suite.ABLATIONS.values():
         with progress.stage(f"soak, flags {flags:#x}"):
             verdicts.append(soak.run_once(Kernel(ensure(release.step)).image, folder, flags=flags))
-    for mutant in mutants.all_mutants():
-        verdicts.append(mutants.run(mutant, folder / mutant.name, progress))
-    return verdicts
+    found = [mutants.run(mutant, folder / mutant.name, progress) for mutant in mutants.all_mutants()]
+    return [*verdicts, *found]
 
 
 def folder_of(plan: Plan, seed: int) -> Path:
