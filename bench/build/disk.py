@@ -100,5 +100,5 @@ def _load(host: Host, medium: str, name: str) -> str:
     host.docker()  # a daemon that is still starting is waited for, a broken one is named
     said = host.run(["docker", "load", "--input", medium], timeout_s=LOAD_S).text
     if "Loaded image" not in said:
-        raise BuildError(f"the archive '{name}' holds no image: {said}", hint="remove it from the build cache")
+        raise BuildError(f"the archive '{name}' holds no image: {said}", hint="drop it from the cache")
     return said
