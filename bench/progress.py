@@ -38,7 +38,9 @@ class Progress:
     def say(self, text: str) -> None:
         """One line with the elapsed time before it."""
         with self._lock:
-            self.console.print(f"[dim]{duration(time.monotonic() - self._began):>12}[/dim]  {text}", soft_wrap=True)
+            self.console.print(
+                f"[dim]{duration(time.monotonic() - self._began):>12}[/dim]  {text}", soft_wrap=True
+            )
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
