@@ -7,7 +7,7 @@ import pwd
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,6 +39,13 @@ PROGRAMS = {
     "setpriv": ("util-linux", "ends children with the harness"),
     "tar": ("tar", "packs images"),
 }
+#: What the tests need on top; they start a Docker daemon of their own where none answers.
+TEST_PROGRAMS = {
+    "busybox": ("busybox", "reads an initramfs back"),
+    "dockerd": ("docker.io", "runs the containers of the tests"),
+    "iptables": ("iptables", "dockerd needs it"),
+    "ssh": ("openssh-client", "logs in on the guest"),
+}
 SBIN = "/usr/sbin:/sbin"
 
 
@@ -56,10 +63,12 @@ class Check:
 
 
 def examine(*, testbed: str = "vm") -> list[Check]:
-    """Look at everything that a run on `testbed` ("vm", "local" or "user@host") needs."""
+    """Look at what a run on `testbed` needs: "vm", "local" or "user@host"; "all" is for the tests."""
     checks = [_python(), _disk(), _memory()]
-    if testbed in ("vm", "guest"):
-        checks += [*_programs(), *_namespaces(), _kvm()]
+    if testbed in ("vm", "all"):
+        checks += [*_programs(PROGRAMS), *_keyring(), *_namespaces(), _kvm()]
+    if testbed == "all":
+        checks += [*_programs(TEST_PROGRAMS)]
     checks.append(_docker(needed=testbed == "local"))
     return checks
 
@@ -147,13 +156,16 @@ def _memory() -> Check:
     return Check("memory", state, f"{free / 2**30:.1f} GiB free", _if(state, mend))
 
 
-def _programs() -> Iterator[Check]:
-    for program, (package, purpose) in PROGRAMS.items():
+def _programs(wanted: Mapping[str, tuple[str, str]]) -> Iterator[Check]:
+    for program, (package, purpose) in wanted.items():
         path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{SBIN}")
         if path:
             yield Check(program, "ok", path)
         else:
             yield Check(program, "missing", f"not installed: {purpose}", _apt(package), (package,))
+
+
+def _keyring() -> Iterator[Check]:
     if KEYRING.exists():
         yield Check("Debian's keys", "ok", str(KEYRING))
     else:
