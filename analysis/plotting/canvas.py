@@ -33,7 +33,8 @@ def figure_grid(
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure of rows x columns panels, `size` inches without header and footer."""
     lines = [line for items in footer for line in _filled(items, int(size[0] * 17))]
-    top = 0.62 + (0.27 if legend else 0.0)
+    columns = _legend_columns([str(handle.get_label()) for handle in legend], size[0])
+    top = 0.62 + (0.07 + 0.20 * -(-len(legend) // columns) if legend else 0.0)
     bottom = 0.12 + _LINE_INCHES * len(lines)
     height = size[1] + top + bottom
     figure = Figure(figsize=(size[0], height), layout="constrained", facecolor="white")
@@ -51,13 +52,23 @@ def figure_grid(
             handles=list(legend),
             loc="upper left",
             bbox_to_anchor=(left, 1 - 0.56 / height),
-            ncols=len(legend),
+            ncols=columns,
             handlelength=1.4,
             columnspacing=1.4,
             borderaxespad=0.0,
         )
     axes = figure.subplots(*shape, squeeze=False, **subplots)
     return figure, [list(row) for row in np.asarray(axes)]
+
+
+def _legend_columns(labels: Sequence[str], width_in: float) -> int:
+    """In how many columns a legend's labels fit beside each other; Matplotlib fills column by column."""
+    for columns in range(len(labels), 1, -1):
+        rows = -(-len(labels) // columns)
+        widest = (max(map(len, labels[i : i + rows])) for i in range(0, len(labels), rows))
+        if sum(0.47 + 0.075 * characters for characters in widest) <= width_in:
+            return columns
+    return 1
 
 
 def _filled(items: Sequence[str], width: int) -> list[str]:
