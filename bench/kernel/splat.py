@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 EXCERPT_LINES = 40
+#: What the self-tests write to the kernel's log before each case.
+CASE = re.compile(r"selftest: (?P<case>.+)$")
 
 #: Kind of trouble, and the line that begins it. The first match of a line counts.
 MARKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -51,6 +53,8 @@ class Splat:
     kind: str
     headline: str
     excerpt: str
+    #: The test case during which it came ("program: case"), as far as the log says.
+    case: str = ""
 
 
 def find_splats(log: str, *, allowed: Sequence[str] = ()) -> tuple[Splat, ...]:
@@ -61,7 +65,10 @@ def find_splats(log: str, *, allowed: Sequence[str] = ()) -> tuple[Splat, ...]:
     lines = log.splitlines()
     found: list[Splat] = []
     resume_at = 0
+    case = ""
     for number, line in enumerate(lines):
+        if match := CASE.search(line):
+            case = match["case"]
         if number < resume_at:
             continue
         kind = kind_of(line)
@@ -71,7 +78,7 @@ def find_splats(log: str, *, allowed: Sequence[str] = ()) -> tuple[Splat, ...]:
         resume_at = end
         if not any(re.search(pattern, line) for pattern in allowed):
             excerpt = "\n".join(lines[max(0, number - 1) : min(end, number + EXCERPT_LINES)])
-            found.append(Splat(kind, _without_time(line), excerpt))
+            found.append(Splat(kind, _without_time(line), excerpt, case))
     return tuple(found)
 
 

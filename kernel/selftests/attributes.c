@@ -55,6 +55,7 @@ static void tsc_faults(void) { prctl(PR_SET_TSC, PR_TSC_SIGSEGV); }
 static void machine_check_policy(void) { prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0); }
 static void executable_memory_denied(void) { prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0); }
 static void merge_all_memory(void) { prctl(67 /* PR_SET_MEMORY_MERGE */, 1, 0, 0, 0); }
+static void mergeable(void) { madvise(anon(4, 4), 4 * PAGE, MADV_MERGEABLE); }
 static void new_session(void) { setsid(); }
 static void new_group(void) { expect(setpgid(0, 0) == 0); }
 static void personality_bits(void) { personality(ADDR_NO_RANDOMIZE); }
@@ -282,7 +283,7 @@ int main(int argc, char **argv)
 		CHANGE(keep_capabilities, EITHER), CHANGE(no_new_privileges, EITHER),
 		CHANGE(death_signal, EITHER), CHANGE(subreaper, EITHER), CHANGE(no_huge_pages, EITHER),
 		CHANGE(no_tsc, EITHER), CHANGE(tsc_faults, EITHER), CHANGE(machine_check_policy, EITHER),
-		CHANGE(executable_memory_denied, EITHER), CHANGE(merge_all_memory, EITHER),
+		CHANGE(executable_memory_denied, EITHER), CHANGE(merge_all_memory, EITHER), CHANGE(mergeable, EITHER),
 		CHANGE(new_session, EITHER), CHANGE(new_group, EITHER), CHANGE(personality_bits, EITHER),
 		CHANGE(user_id, EITHER), CHANGE(group_list, EITHER), CHANGE(out_of_memory_score, EITHER),
 		CHANGE(dump_filter, EITHER), CHANGE(lock_future_memory, EITHER),

@@ -219,6 +219,26 @@ static void one(long start, long unused)
 	rewind_now();
 }
 
+/* Who shares the memory may also be a reason to refuse; the caller then ends it all. */
+static void one_or_refused(long start, long unused)
+{
+	char reason[256];
+	long gen;
+
+	expect(pipe(channel) == 0);
+	gen = checkpoint();
+	if (gen && noted(0) && other_is_alive(noted(0)))
+		fail("process %ld lives after rewind %ld", noted(0), gen);
+	if (gen == GENERATIONS)
+		return;
+	((void (*)(void))start)();
+	note(0, heard());
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_eq(refusal_reason(reason, sizeof(reason)), 0);
+	if (noted(0))
+		expect(other_is_alive(noted(0)));
+}
+
 /* Each child forks on: a rewind has to outrun them. */
 static void fork_bomb(long limit, long unused)
 {
@@ -318,12 +338,14 @@ static void child_has_none(long unused, long unused2)
 }
 
 #define START(function) { #function, one, (long)function, 0, 0, 0 }
+#define START_SHARING(function) { #function, one_or_refused, (long)function, 0, 0, 0 }
 
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
 		START(child), START(grandchild), START(daemon_of_its_own), START(sibling),
-		START(shared_memory), START(shared_memory_no_signal), START(shared_memory_sibling),
+		START_SHARING(shared_memory), START_SHARING(shared_memory_no_signal),
+		START_SHARING(shared_memory_sibling),
 		START(under_a_subreaper), START(stopped), START(zombie), START(in_a_pid_namespace),
 		START(traced), START(kept_busy),
 		{ "100 children", many, 100, 0, 0, 60 },

@@ -230,7 +230,7 @@ static void mark_free(void)
 static void advise(void)
 {
 	static const int kinds[] = { MADV_SEQUENTIAL, MADV_DONTFORK, MADV_DONTDUMP, MADV_WIPEONFORK,
-				     MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE, MADV_COLD };
+				     MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_COLD };
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		madvise(a + 8 * i * PAGE, 4 * PAGE, kinds[i]);

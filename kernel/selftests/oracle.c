@@ -166,8 +166,7 @@ static void op_resize(void)
 static void op_advise(void)
 {
 	static const int kinds[] = { MADV_DONTNEED, MADV_FREE, MADV_COLD, MADV_POPULATE_WRITE,
-				     MADV_POPULATE_READ, MADV_DONTFORK, MADV_DOFORK, MADV_MERGEABLE,
-				     MADV_UNMERGEABLE, MADV_NORMAL, MADV_RANDOM, MADV_DONTDUMP };
+				     MADV_POPULATE_READ, MADV_DONTFORK, MADV_DOFORK, MADV_NORMAL, MADV_RANDOM, MADV_DONTDUMP };
 
 	madvise(some_page(16), (1 + pick(16)) * PAGE, kinds[pick(ARRAY_SIZE(kinds))]);
 }

@@ -270,7 +270,8 @@ static void take_memory(struct portrait *p, pid_t pid)
 		add(p, "maps: %s\n", line);
 		if (rights[3] != 'p' || strstr(line, "[vvar") || strstr(line, "[vsyscall]"))
 			continue;
-		take_pages(area, mem, pagemap, inode == 0);
+		/* The vDSO has no inode, but absent pages of it are not zero. */
+		take_pages(area, mem, pagemap, inode == 0 && !strstr(line, "[vdso]"));
 		if (++p->count == MAX_AREAS)
 			break;
 	}

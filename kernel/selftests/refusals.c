@@ -217,6 +217,29 @@ static void after_checkpoint(long make, long unused)
 	expect_eq(page[9], 'T');
 }
 
+/* Write-protection by userfaultfd and the log use the same mark: the later one loses. */
+static void no_user_faults_later(long unused, long unused2)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_WP };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	long gen;
+
+	if (fd < 0)
+		skip("no userfaultfd");
+	close(fd);
+	range.range.start = (unsigned long)anon(1, 'u');
+	range.range.len = PAGE;
+	gen = checkpoint();
+	if (gen == 3)
+		return;
+	fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	expect(ioctl(fd, UFFDIO_API, &api) == 0);
+	if (ioctl(fd, UFFDIO_REGISTER, &range) == 0)
+		fail("registered with a checkpoint in force");
+	rewind_now();
+}
+
 /* A refused checkpoint leaves an earlier one as it was. */
 static void refusal_keeps_the_old_one(long unused, long unused2)
 {
@@ -241,9 +264,10 @@ int main(int argc, char **argv)
 		MAY(dead_child), MAY(epoll_fd), MAY(timer_fd), MAY(event_fd), MAY(signal_fd),
 		MAY(inotify_fd), MAY(pid_fd), MAY(unread_pipe),
 		LATER(writable_shared_memory), LATER(writable_shared_file), LATER(memory_file),
-		LATER(huge_pages), LATER(user_faults), LATER(io_ring), LATER(asynchronous_io),
+		LATER(huge_pages), LATER(io_ring), LATER(asynchronous_io),
 		LATER(living_child), LATER(shared_address_space), LATER(epoll_fd), LATER(timer_fd),
 		LATER(event_fd), LATER(signal_fd), LATER(inotify_fd), LATER(pid_fd),
+		{ "userfaultfd is not to be had later", no_user_faults_later, 0, 0, 0, 0 },
 		{ "a refused checkpoint keeps the earlier one", refusal_keeps_the_old_one, 0, 0, 0, 0 },
 	};
 

@@ -337,11 +337,23 @@ static int wanted(const struct testcase *test, const char *pattern, int slow)
 	return (!pattern || !fnmatch(pattern, test->name, 0)) && (slow || !(test->flags & SLOW));
 }
 
+/* The kernel's log names the case too, so that a report in it can be told whose it is. */
+static void mark_kernel_log(const char *name)
+{
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	dprintf(fd, "selftest: %s: %s\n", program_invocation_short_name, name);
+	close(fd);
+}
+
 static int run_and_print(const struct testcase *test, int number)
 {
 	int result;
 
 	printf("# case %s\n", test->name);
+	mark_kernel_log(test->name);
 	result = run_case(test);
 	if (result == CASE_SKIP)
 		printf("ok %d %s # SKIP\n", number, test->name);

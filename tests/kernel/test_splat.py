@@ -56,3 +56,9 @@ def test_a_clean_log_has_none():
 def test_an_allowed_headline_is_left_out():
     assert find_splats(WARNING, allowed=[r"mm/rewind\.c:901"]) == ()
     assert len(find_splats(WARNING, allowed=["something else"])) == 1
+
+
+def test_a_report_names_the_case_it_came_in():
+    log = "[    4.0] selftest: layout: grow\n[    5.0] selftest: layout: move away\n" + WARNING
+    (found,) = find_splats(log)
+    assert found.case == "layout: move away"
