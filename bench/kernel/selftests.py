@@ -51,10 +51,7 @@ class Report:
         lines = [
             f"{program.name}: {case.name}" for program in self.results.programs for case in program.failures
         ]
-        lines += [
-            f"kernel {found.kind}: {found.headline}" + (f" (during {found.case})" if found.case else "")
-            for found in self.splats
-        ]
+        lines += [f"kernel {found}" for found in self.splats]
         counts = self.operations
         if counts["total"] >= ENOUGH_OPERATIONS:
             lines += [f"oracle: no random program did '{kind}'" for kind, n in counts.items() if not n]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 EXCERPT_LINES = 40
 #: What the self-tests write to the kernel's log before each case.
@@ -55,6 +55,12 @@ class Splat:
     excerpt: str
     #: The test case during which it came ("program: case"), as far as the log says.
     case: str = ""
+    #: How often the same report came during that case.
+    times: int = 1
+
+    def __str__(self) -> str:
+        where = f" (during {self.case})" if self.case else ""
+        return f"{self.kind}: {self.headline}{where}" + (f", {self.times} times" if self.times > 1 else "")
 
 
 def find_splats(log: str, *, allowed: Sequence[str] = ()) -> tuple[Splat, ...]:
@@ -79,7 +85,17 @@ def find_splats(log: str, *, allowed: Sequence[str] = ()) -> tuple[Splat, ...]:
         if not any(re.search(pattern, line) for pattern in allowed):
             excerpt = "\n".join(lines[max(0, number - 1) : min(end, number + EXCERPT_LINES)])
             found.append(Splat(kind, _without_time(line), excerpt, case))
-    return tuple(found)
+    return tuple(_grouped(found))
+
+
+def _grouped(splats: Sequence[Splat]) -> list[Splat]:
+    """Reports that differ in nothing but processor, process and time are one."""
+    groups: dict[tuple[str, str, str], Splat] = {}
+    for one in splats:
+        key = (one.kind, re.sub(r"CPU: \d+ PID: \d+|CPU#\d+|:\d+\]?", "", one.headline), one.case)
+        first = groups.get(key)
+        groups[key] = one if first is None else replace(first, times=first.times + 1)
+    return list(groups.values())
 
 
 def kind_of(line: str) -> str | None:

@@ -307,8 +307,12 @@ static void *rewind_at_once(void *unused)
 
 	pthread_barrier_wait(&barrier);
 	error = sys_rewind(call_flags);
-	if (error != -EBUSY)
-		fail("rewind: %s", strerror(-error));
+	if (error != -EBUSY) {
+		char reason[256];
+
+		refusal_reason(reason, sizeof(reason));
+		fail("rewind: %s; reason: %s", strerror(-error), reason);
+	}
 	for (;;)
 		pause();
 }

@@ -340,11 +340,15 @@ static int wanted(const struct testcase *test, const char *pattern, int slow)
 /* The kernel's log names the case too, so that a report in it can be told whose it is. */
 static void mark_kernel_log(const char *name)
 {
-	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC), length;
+	char line[160];
 
 	if (fd < 0)
 		return;
-	dprintf(fd, "selftest: %s: %s\n", program_invocation_short_name, name);
+	/* One line is one write; the level is that of a warning, or the console may leave it out. */
+	length = snprintf(line, sizeof(line), "<4>selftest: %s: %s\n", program_invocation_short_name, name);
+	if (write(fd, line, length) != length)
+		printf("# /dev/kmsg: %s\n", strerror(errno));
 	close(fd);
 }
 

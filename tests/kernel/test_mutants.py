@@ -9,6 +9,8 @@ from bench.errors import ConfigError
 from bench.kernel import mutants, selftests
 from bench.kernel.suite import Verdict
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def binaries(tmp_path_factory):

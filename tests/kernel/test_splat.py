@@ -62,3 +62,11 @@ def test_a_report_names_the_case_it_came_in():
     log = "[    4.0] selftest: layout: grow\n[    5.0] selftest: layout: move away\n" + WARNING
     (found,) = find_splats(log)
     assert found.case == "layout: move away"
+
+
+def test_the_same_report_from_another_process_is_one():
+    other = WARNING.replace("CPU: 0 PID: 77", "CPU: 1 PID: 93")
+    (found,) = find_splats(WARNING + other)
+    assert found.times == 2
+    assert str(found).endswith(", 2 times")
+    assert len(find_splats("[ 1.0] selftest: a: b\n" + WARNING + "[ 1.0] selftest: a: c\n" + other)) == 2
