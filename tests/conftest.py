@@ -31,6 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("docker") and isinstance(item, pytest.Function):
             item.fixturenames.insert(0, "docker_daemon")
             item.add_marker(pytest.mark.vm)  # images are built for it: not of the minute-long part
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.vm)
         if item.get_closest_marker("vm") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1500))
 

@@ -56,6 +56,7 @@ def test_nothing_measured_is_an_empty_table_and_no_crash(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.slow
 def test_drawing_twice_gives_the_same_bytes(run_dir, name):
     kinds = ("png", "svg", "pdf") if name == "overview" else ("svg",)
     first, second = (

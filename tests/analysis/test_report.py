@@ -28,6 +28,7 @@ def visible(text):
     return re.sub(r"data:image/[^\"]+", "", text)
 
 
+@pytest.mark.slow
 def test_two_reports_are_equal_apart_from_one_line(written, tmp_path):
     again = tmp_path / "small"
     shutil.copytree(written, again)
@@ -106,6 +107,7 @@ def test_a_run_where_every_request_failed_is_still_reported(tmp_path):
     assert "&lt;connection&gt; refused" in text
 
 
+@pytest.mark.slow
 def test_a_draft_draws_only_what_it_embeds(tmp_path, run_dir):
     path = tmp_path / "small"
     shutil.copytree(run_dir, path)

@@ -3,6 +3,8 @@
 import pytest
 from helpers import run
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_unknown_key_names_file_and_key(tmp_path):
     profile = tmp_path / "mine.toml"

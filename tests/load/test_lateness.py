@@ -1,9 +1,12 @@
 """The generator's own lateness is measured against a real server and reported as it was."""
 
 import numpy as np
+import pytest
 
 from bench.load.lateness import measure_lateness
 from bench.load.plan import REQUESTS, Record, read_lines
+
+pytestmark = pytest.mark.slow
 
 
 def test_figures_are_those_of_the_raw_records(tmp_path):

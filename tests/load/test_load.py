@@ -13,6 +13,8 @@ from bench.load.schedule import Arrival, back_to_back, constant, poisson, repeat
 from bench.plugins import workloads
 from bench.store import schemas
 
+pytestmark = pytest.mark.slow
+
 CELL = {"experiment": "e", "scheme": "s", "workload": "w", "params": "{}", "repetition": 1}
 
 

@@ -16,6 +16,8 @@ from bench.load.driver import collect, run_load
 from bench.load.plan import LOG, PLAN, REQUESTS
 from bench.load.schedule import constant, repeat
 
+pytestmark = pytest.mark.slow
+
 LOAD_AND_WAIT = """
 import sys
 from pathlib import Path

@@ -16,6 +16,8 @@ from bench.platforms.client import Client
 from bench.platforms.deploy import local_platform
 from bench.platforms.embedded.config import Limits, StemCell, Throttles
 
+pytestmark = pytest.mark.slow
+
 CODE = "def main(args):\n    return args\n"
 
 

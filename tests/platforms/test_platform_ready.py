@@ -54,6 +54,7 @@ def test_a_request_during_the_restore_waits_for_it(client, gate):
     assert phases(client) == ["settling"]  # bound to it, not inside
     assert client.stats().pool["queued"] == 0
     gate("go")
+    client.activation(first.id)  # complete once ready: the first reader of the gate is gone
     gate("go")
     second = client.activation(later)
     assert second.container_id == first.container_id
@@ -66,6 +67,7 @@ def test_a_request_bound_to_a_container_whose_restore_fails_runs_elsewhere(clien
     first = client.invoke("held")
     later = client.invoke_async("held")
     gate("die")
+    client.activation(first.id)
     gate("go")
     second = client.activation(later)
     assert second.success
