@@ -45,6 +45,8 @@ class Options:
     #: Sizes of empty virtio disks: /dev/vda is made a swap area, /dev/vdb is for direct I/O.
     disks_mb: tuple[int, ...] = ()
     cmdline: str = ""
+    #: Two memory nodes with half of the memory each, so that pages can be moved at will.
+    two_nodes: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def boot(kernel: Path, initramfs: Path, folder: Path, options: Options, *, limit
             cpus=options.cpus,
             memory_mb=options.memory_mb,
             cpu_model=options.cpu_model,
-            extra=("-serial", f"file:{results}", *drives),
+            extra=("-serial", f"file:{results}", *drives, *_nodes(options)),
         )
         begin = time.monotonic()
         child = start_owned(machine.argv(), log=complaints)
@@ -110,6 +112,17 @@ def _drives(folder: Path, sizes_mb: tuple[int, ...]) -> list[str]:
             file.truncate(size_mb << 20)
         argv += ["-drive", f"file={disk},format=raw,if=none,id=disk{number},cache=unsafe"]
         argv += ["-device", f"virtio-blk-pci,drive=disk{number}"]
+    return argv
+
+
+def _nodes(options: Options) -> list[str]:
+    if not options.two_nodes:
+        return []
+    argv = []
+    for number in range(2):
+        argv += ["-object", f"memory-backend-ram,id=node{number},size={options.memory_mb // 2}M"]
+        cpus = f",cpus={number}" if number < options.cpus else ""
+        argv += ["-numa", f"node,nodeid={number},memdev=node{number}{cpus}"]
     return argv
 
 

@@ -59,8 +59,8 @@ def command(program: str, arguments: str = "", *, flags: int = 0, seed: int = 1)
 
 
 def machine(*, cpu_model: str = "", memory_mb: int = 1024) -> Options:
-    """The usual machine of a test boot: two processors, a swap disk and one for direct I/O."""
-    return Options(memory_mb=memory_mb, cpu_model=cpu_model, disks_mb=selftests.DISKS_MB)
+    """The usual machine of a test boot: two processors and nodes, a swap disk, one for direct I/O."""
+    return Options(memory_mb=memory_mb, cpu_model=cpu_model, disks_mb=selftests.DISKS_MB, two_nodes=True)
 
 
 def case_programs() -> tuple[str, ...]:
