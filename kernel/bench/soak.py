@@ -67,6 +67,12 @@ def fail(why: str) -> None:
     os._exit(1)
 
 
+def refusal() -> str:
+    """Why the kernel refused, in its own words."""
+    with open("/proc/self/rewind") as file:
+        return next((line.strip() for line in file if line.startswith("refusal")), "no reason given")
+
+
 def main() -> None:
     """Checkpoint; then answer, compare and rewind until the generations are through."""
     print(f"TAP version 13\n1..1\n# case numpy over {GENERATIONS} generations", flush=True)
@@ -80,7 +86,7 @@ def main() -> None:
     pool = threads()
     generation = libc.syscall(NR_CHECKPOINT, FLAGS)
     if generation < 0:
-        fail(f"checkpoint: {os.strerror(ctypes.get_errno())}")
+        fail(f"checkpoint: {os.strerror(ctypes.get_errno())}; {refusal()}")
     if threads() != pool:
         fail(f"generation {generation}: {threads()} threads, not {pool}")
     drawn = os.urandom(16)
@@ -95,7 +101,7 @@ def main() -> None:
         return
     disturb(generation)
     libc.syscall(NR_REWIND, FLAGS)
-    fail(f"rewind: {os.strerror(ctypes.get_errno())}")
+    fail(f"generation {generation}, rewind: {os.strerror(ctypes.get_errno())}; {refusal()}")
 
 
 main()
