@@ -102,6 +102,10 @@ def run(
         reporter = Reporter(folder.path, progress)
         try:
             Run(resolved, folder, progress, reporter).execute()
+        except KeyboardInterrupt:
+            again = "'rewind-bench run --resume' goes on"
+            progress.console.print(f"interrupted; finished cells are kept: {again}")
+            raise typer.Exit(INTERRUPTED) from None
         finally:
             progress.summary()
             progress.console.print(f"\nrun:    {folder.path}\nreport: {reporter.path}", soft_wrap=True)
@@ -199,7 +203,7 @@ def main() -> NoReturn:
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        console.print("interrupted; finished cells are kept: 'rewind-bench run --resume' goes on")
+        console.print("interrupted")
         sys.exit(INTERRUPTED)
     except Exception as error:
         usage = getattr(error, "show", None)  # click's usage errors print themselves
