@@ -94,6 +94,20 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def kernel(session: nox.Session) -> None:
+    """Self-tests of the kernel series in a guest; `-- --full` for everything, in resumable pieces."""
+    rewind_bench(session, "doctor", "--install", "--quiet")
+    rewind_bench(session, "kernel-test", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def regress(session: nox.Session) -> None:
+    """Compare kernels: `nox -s regress -- --kernel PATH [--against PATH]`."""
+    rewind_bench(session, "doctor", "--install", "--quiet")
+    rewind_bench(session, "regress", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def clean(session: nox.Session) -> None:
     """End and remove what a killed run left; `-- --cache` drops the build cache too."""
     rewind_bench(session, "clean", *session.posargs)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from bench.errors import BenchError
+from bench.kernel import commands as kernel_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -168,6 +169,11 @@ def clean(
 
     for line in cleaning.clean(cache=cache).lines() or ["nothing was left"]:
         Console().print(line, highlight=False)
+
+
+app.command("kernel-test")(kernel_commands.kernel_test)
+app.command("kernel-cost")(kernel_commands.kernel_cost)
+app.command("regress")(kernel_commands.compare_kernels)
 
 
 def overrides(pairs: list[str]) -> dict[str, Any]:

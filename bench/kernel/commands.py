@@ -1,0 +1,76 @@
+"""The command line's part for kernels: `kernel-test`, `kernel-cost`, `regress`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+KernelOption = Annotated[
+    Path | None,
+    typer.Option(help="A folder of patches, a kernel tree, or a bzImage (default: kernel/patches)."),
+]
+
+
+def kernel_test(
+    full: Annotated[bool, typer.Option(help="Everything, in pieces that can be resumed; hours.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the random programs.")] = 1,
+) -> None:
+    """Build the kernel's variants, boot each with the self-tests, and judge."""
+    from bench.kernel import plan
+    from bench.progress import Progress
+
+    progress = Progress()
+    verdicts = plan.run(full=full, seed=seed, progress=progress)
+    for verdict in verdicts:
+        Console().print(
+            f"{verdict.piece}: {verdict.passed} passed, {len(verdict.problems)} problems", highlight=False
+        )
+    progress.summary()
+    plan.check(verdicts)
+
+
+def kernel_cost(
+    kernel: KernelOption = None,
+    out: Annotated[Path, typer.Option(help="Where JSON and figure go.")] = Path("results/kernel-cost"),
+    once: Annotated[bool, typer.Option(help="Skip the second boot that proves repeatability.")] = False,
+) -> None:
+    """Measure checkpoint and rewind under the instruction clock."""
+    from bench.kernel import cost_report, regress
+    from bench.paths import KERNEL
+    from bench.progress import Progress
+
+    progress = Progress()
+    source = kernel or KERNEL / "patches"
+    with progress.stage("build kernel"):
+        image = regress.image_of(source)
+    out.mkdir(parents=True, exist_ok=True)
+    report = cost_report.kernel_cost(image, out, label=str(source), twice=not once, progress=progress)
+    for line in report.errors:
+        Console().print(f"refused: {line}", highlight=False, markup=False)
+    for path in report.files:
+        Console().print(str(path), soft_wrap=True, highlight=False)
+
+
+def compare_kernels(
+    kernel: Annotated[Path, typer.Option(help="The new one: a folder of patches, a tree, or a bzImage.")],
+    against: KernelOption = None,
+    out: Annotated[Path, typer.Option(help="Where JSON, Markdown and JUnit go.")] = Path("results/regress"),
+    thresholds: Annotated[Path | None, typer.Option(help="Limits (default: configs/regress.toml).")] = None,
+) -> None:
+    """Compare two kernels; the exit status says whether the new one is worse."""
+    from bench.kernel import regress, regress_report
+    from bench.kernel import thresholds as limits
+    from bench.paths import CONFIGS, KERNEL
+    from bench.progress import Progress
+
+    progress = Progress()
+    chosen = limits.load(thresholds or CONFIGS / "regress.toml")
+    out.mkdir(parents=True, exist_ok=True)
+    found = regress.run(kernel, against or KERNEL / "patches", out / "work", chosen, progress=progress)
+    paths = regress_report.write(found, out)
+    for path in paths:
+        Console().print(str(path), soft_wrap=True, highlight=False)
+    regress.check(found, paths[1])
