@@ -47,8 +47,11 @@ static void retire(void)
 
 	snprintf(words, sizeof(words), "cannot restore: %s\n", reason);
 	tell(2, words);
-	tell(ready, words);
 	kill(launcher, SIGKILL);
+	if (ready >= 0) { /* the proxy ends us when it has read the reason, not only that we have ended */
+		tell(ready, words);
+		sleep(1);
+	}
 	exit(1);
 }
 
