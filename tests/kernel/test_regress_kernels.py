@@ -30,8 +30,7 @@ if plan.has_series():
         shutil.copy(SLOWER, series / "9999-slower.patch")
         comparison = regress.run(series, KERNEL / "patches", tmp_path / "out", limits, axes=AXES)
         worse = {change.figure for change in comparison.changes if change.worse}
-        assert "cow_fault_ns" in worse
-        assert worse & {"rewind_per_dirty_page_ns", "rewind_per_dirty_page_one_new_ns", "first_touch_ns"}
+        assert worse >= {"rewind_per_dirty_page_ns", "rewind_per_dirty_page_one_new_ns"}
         with pytest.raises(regress.RegressionError):
             regress.check(comparison, tmp_path / "out")
 
