@@ -1,4 +1,4 @@
-"""Adds the manager to the image: compiled static, by the host's gcc or else in the kernel's toolchain root."""
+"""Adds the manager to the image: compiled static by the host's gcc, or else in the toolchain root."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ the restored process is behind the first one.
 # ruff: noqa: PTH118, PTH120
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # typeshed knows signal only
 import _socket
 import _thread
 import gc

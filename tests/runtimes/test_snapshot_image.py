@@ -48,7 +48,7 @@ def container(client, reference):
     running = client.containers.run(
         reference,
         detach=True,
-        environment={"__OW_SNAPSHOT_RECORD": "/tmp/record"},  # noqa: S108  inside the container
+        environment={"__OW_SNAPSHOT_RECORD": "/tmp/record"},
         ports={"8080/tcp": ("127.0.0.1", None)},
         security_opt=[f"seccomp={FILTER}"],
         labels={"rewind-bench": "1"},

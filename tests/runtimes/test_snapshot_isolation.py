@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -65,9 +67,10 @@ def test_memory_of_every_kind(start):
 import ctypes, mmap
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+number = ctypes.c_int
+libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, number, number, number, ctypes.c_long)
 for name in ("munmap", "mprotect"):
-    getattr(libc, name).argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)[: 2 + (name == "mprotect")]
+    getattr(libc, name).argtypes = (ctypes.c_void_p, ctypes.c_size_t, number)[: 2 + (name == "mprotect")]
 libc.sbrk.restype = ctypes.c_void_p
 libc.sbrk.argtypes = (ctypes.c_long,)
 libc.strtok.restype = ctypes.c_char_p
@@ -117,8 +120,10 @@ import os, signal, subprocess, threading, time
 def handler(*_): pass
 def main(args):
     seen = {
-        "threads": len(os.listdir("/proc/self/task")), "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
-        "usr1": signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL, "folder": os.getcwd(), "umask": os.umask(0o77),
+        "threads": len(os.listdir("/proc/self/task")),
+        "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+        "usr1": signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL,
+        "folder": os.getcwd(), "umask": os.umask(0o77),
         "descriptors": sorted(os.listdir("/proc/self/fd")),
     }
     try: os.waitpid(-1, os.WNOHANG)
@@ -195,8 +200,6 @@ def main(args):
     table.clear()
     return {"result": result, "text": json.dumps({"n": args["n"]} )}
 """)
-    import random
-
     for n in range(1000):
         random.seed(n)
         want = sum(sum(range(k)) for k in range(100)) + random.randrange(1000)
@@ -216,8 +219,8 @@ def test_what_cannot_be_restored_ends_the_container(start, harm, reason):
     running = start(f"""
 import mmap, ctypes, os
 shared = mmap.mmap(-1, 4096)
-control = max(int(n) for n in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + n))
-control = next(int(n) for n in os.listdir("/proc/self/fd") if "socket" in os.path.realpath("/proc/self/fd/" + n))
+fds = "/proc/self/fd/"
+control = next(int(n) for n in os.listdir(fds) if "socket" in os.path.realpath(fds + n))
 def gone():
     address = ctypes.addressof(ctypes.c_char.from_buffer(shared))
     ctypes.CDLL(None).munmap(ctypes.c_void_p(address), 4096)
@@ -255,9 +258,6 @@ def test_death_of_the_proxy(start):
 
 def test_kills_at_random_moments(start):
     """Whenever it comes, a request is answered rightly or fails, and nothing stays behind."""
-    import random
-    import threading
-
     chance = random.Random(7)
     code = "import os\nn = 0\ndef main(args):\n global n\n n += 1\n"
     code += " return {'n': n, 'launcher': os.getpid(), 'manager': os.getppid()}"

@@ -44,7 +44,7 @@ def await_read(pid):
 def image(pid):
     """All regions joined where they touch, and the content of each readable by ptrace's rules."""
     layout, content = [], {}
-    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
             words = line.split(maxsplit=5)
             start, end = (int(word, 16) for word in words[0].split("-"))
@@ -67,7 +67,7 @@ def kernel_state(pid):
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     return (
         [line for line in status if line.startswith(("SigBlk", "SigIgn", "SigCgt", "Umask", "Threads"))],
-        sorted(os.listdir(f"/proc/{pid}/fd")),
+        sorted(path.name for path in Path(f"/proc/{pid}/fd").iterdir()),
         Path(f"/proc/{pid}/task/{pid}/children").read_text(),
     )
 

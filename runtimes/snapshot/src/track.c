@@ -265,6 +265,6 @@ bool track_choose(const char *wanted)
 	if (tracker == SOFT_DIRTY && write(clear_refs, "4", 1) != 1)
 		return refuse("clear_refs: %s", strerror(errno));
 	if (!any && strcmp(wanted, tracker_names[tracker]))
-		return refuse("the tracker '%s' does not work here: %s", wanted, reason);
+		return refuse("the tracker '%.20s' does not work here", wanted);
 	return true;
 }
