@@ -221,7 +221,8 @@ static void counters(long unused, long unused2)
 
 	if (gen == 2) {
 		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-			if (rewind_counter(keys[i]) <= 0)
+			/* A coarse clock may show no time at all. */
+			if (rewind_counter(keys[i]) < !strstr(keys[i], "_ns"))
 				fail("%s is %ld", keys[i], rewind_counter(keys[i]));
 		expect_eq(rewind_counter("generation"), gen);
 		return;
