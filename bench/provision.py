@@ -16,7 +16,7 @@ from bench.build.kernel import Kernel
 from bench.build.schedule import Event, build_all
 from bench.build.step import Step
 from bench.config import Resolved
-from bench.errors import DockerError, KernelMismatchError, PlatformError
+from bench.errors import BenchError, DockerError, KernelMismatchError, PlatformError
 from bench.hosts.base import Host
 from bench.hosts.local import LocalHost
 from bench.hosts.ssh import SshHost
@@ -78,10 +78,14 @@ class Ready:
     slowdown: float
     host: Host
 
-    def check(self) -> None:
-        """Raise KernelPanicError when the guest's kernel reported a fault, whatever the cell said."""
+    def cause(self, error: BenchError | None = None) -> BenchError | None:
+        """The guest's own end or its kernel's fault, where that is behind an error; else the error."""
         if isinstance(self.host, VmHost):
-            self.host.vm.check()
+            try:
+                self.host.vm.check()
+            except BenchError:
+                return self.host.vm.why_lost("measuring")
+        return error
 
 
 def build_products(resolved: Resolved, progress: Progress) -> Products:

@@ -147,7 +147,7 @@ class Run:
             except DiskFullError:
                 raise
             except BenchError as raised:
-                error = raised
+                error = ready.cause(raised)
         problem = str(error) if error is not None else "; ".join(outcome.problems)
         record = CellRecord.of(
             cell.key,
@@ -166,9 +166,9 @@ class Run:
         self.folder.record(record, outcome.rows)
         if problem:
             self.progress.say(f"[red]cell failed[/red]: {cell.label}: {problem}")
-        if isinstance(error, HostLostError | KernelPanicError):
-            raise error
-        ready.check()
+        lost = ready.cause(error)
+        if isinstance(lost, HostLostError | KernelPanicError):
+            raise lost
 
     def _tell(self, cell: Cell, seconds: float, remaining: Remaining) -> None:
         total = self.folder.manifest.planned_cells

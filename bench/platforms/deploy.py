@@ -151,7 +151,14 @@ def _deploy_there(
             except Failed as error:
                 return f"(no log: {error})\n"
 
-        stack.callback(_end, container, host.name)
+        def end(kind: type[BaseException] | None, *_: object) -> None:
+            try:
+                _end(container, host.name)
+            except DockerError:
+                if kind is None:  # else what went wrong before is the news: the machine may be gone
+                    raise
+
+        stack.push(end)
         address = stack.enter_context(host.forward(port))
         deployed = Deployment(_endpoint(address, config), address, config, str(container.id), read_log)
         try:
