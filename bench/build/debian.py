@@ -6,6 +6,7 @@ out goes through mmdebstrap's own copy hooks, so that a recipe is the same in bo
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -64,13 +65,24 @@ def mmdebstrap(
     sources = work.scratch / "debian.list"
     lines = apt_lines(mirror)
     sources.write_text("".join(line + "\n" for line in lines))
-    argv = ["mmdebstrap", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}", f"--variant={root.variant}"]
+    argv = [*_private_mounts(), "mmdebstrap", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}"]
+    argv.append(f"--variant={root.variant}")
     argv += [f"--aptopt={line}" for line in apt_options()]
     argv += [*LEAN, *([f"--include={','.join(root.packages)}"] if root.packages else [])]
     argv += [*root.options, *extra]
     argv += ["--format=null"] if target == "/dev/null" else ["--format=tar"]
     argv += [SUITE if root.packages else "", target, *([str(sources)] if lines and root.packages else [])]
     work.run(argv, timeout_s=timeout_s, env={**os.environ, "TMPDIR": _workspace(work)})
+
+
+@functools.cache
+def _private_mounts() -> tuple[str, ...]:
+    """As root, give mmdebstrap a mount namespace: what it mounts goes with it, however it ends."""
+    prefix = ("unshare", "--mount", "--propagation", "private", "--")
+    if os.geteuid() != 0:
+        return ()
+    works = process.run([*prefix, "true"], timeout_s=30, check=False).status == 0
+    return prefix if works else ()
 
 
 def _workspace(work: Work) -> str:
