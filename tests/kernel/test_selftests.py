@@ -25,13 +25,6 @@ if plan.has_series():
         folder = tmp_path_factory.mktemp("release")
         return selftests.run(image, piece.commands, folder, options=piece.options, limit_s=piece.limit_s)
 
-    @pytest.fixture(scope="module")
-    def debug_boot(tmp_path_factory):
-        image = Kernel(ensure(kernel_step("debug"))).image
-        piece = plan.debug_piece()
-        folder = tmp_path_factory.mktemp("debug")
-        return selftests.run(image, piece.commands, folder, options=piece.options, limit_s=piece.limit_s)
-
     def check(report, name):
         programs = [program for program in report.results.programs if program.name == name]
         failures = [case for program in programs for case in program.failures]
@@ -46,14 +39,6 @@ if plan.has_series():
     def test_release_log_is_clean(release_boot):
         assert release_boot.splats == ()
         assert release_boot.boot.ending is Ending.POWERED_OFF
-
-    @pytest.mark.parametrize("name", plan.DEBUG_PROGRAMS)
-    def test_debug(debug_boot, name):
-        check(debug_boot, name)
-
-    def test_debug_log_is_clean(debug_boot):
-        assert debug_boot.splats == ()
-        assert debug_boot.boot.ending is Ending.POWERED_OFF
 
 else:
 
