@@ -14,15 +14,24 @@ from docker.errors import DockerException
 
 from bench import process
 
+#: Build kernels of their own: half an hour. `nox -s tests -- --long` runs them too.
+LONG = ("test_regress_kernels.py",)
 ALLOWED_SKIPS = Path(__file__).parent / "allowed_skips.txt"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also what builds kernels of its own")
     parser.addoption(
         "--no-silent-skips",
         action="store_true",
         help="fail when a test did not run (skipped, ...) and does not stand in allowed_skips.txt",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if collection_path.name in LONG and not config.getoption("--long"):
+        return True
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are deselected by their marks
