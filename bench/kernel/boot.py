@@ -118,7 +118,8 @@ def _drives(folder: Path, sizes_mb: tuple[int, ...]) -> list[str]:
 def _nodes(options: Options) -> list[str]:
     if not options.two_nodes:
         return []
-    argv = []
+    # A socket for each node: processors that share a cache belong to one node.
+    argv = ["-smp", f"{options.cpus},sockets={options.cpus},cores=1,threads=1"]
     for number in range(2):
         argv += ["-object", f"memory-backend-ram,id=node{number},size={options.memory_mb // 2}M"]
         cpus = f",cpus={number}" if number < options.cpus else ""
