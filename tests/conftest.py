@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +82,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SkipAudit(), "skip-audit")
 
 
+def connected(daemon: subprocess.Popen[bytes], socket: str, log: Path) -> docker.DockerClient:
+    """Wait until a daemon answers; fail with its log when it ends instead."""
+    while daemon.poll() is None:
+        try:
+            return docker.DockerClient(socket, version="auto")
+        except DockerException:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                daemon.wait(0.1)
+    pytest.fail(f"dockerd ended: {log.read_text()[-2000:]}")
+
+
 @pytest.fixture(scope="session")
 def docker_daemon() -> Iterator[str]:
     """The user's Docker daemon where one answers, else a private one for the time of the tests."""
@@ -99,15 +112,7 @@ def docker_daemon() -> Iterator[str]:
     argv += ["--pidfile", f"{root}/pid", "--exec-opt", "native.cgroupdriver=cgroupfs"]
     try:
         with process.running(argv, log=root / "log") as daemon:
-            client = docker.DockerClient(socket)
-            while True:
-                if daemon.poll() is not None:
-                    pytest.fail(f"dockerd ended: {(root / 'log').read_text()[-2000:]}")
-                try:
-                    client.ping()
-                    break
-                except DockerException:
-                    os.sched_yield()
+            client = connected(daemon, socket, root / "log")
             os.environ["DOCKER_HOST"] = socket
             yield socket
             for container in client.containers.list(all=True):
