@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 
+import psutil
 import pytest
 
 DEVELOPER = "action developer error"
@@ -71,6 +72,7 @@ def test_a_container_killed_while_idle_fails_no_request(client):
     first = client.activation(client.invoke("steady").id)
     pid = int(first.container_id.removeprefix("process-"))
     os.killpg(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
     second = client.invoke("steady")
     assert second.result == {"ok": True}
     assert second.container_id != first.container_id

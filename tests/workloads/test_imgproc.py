@@ -27,7 +27,8 @@ def test_photographs_are_processed_as_numpy_says(workload_module, generated_imag
     (tmp_path / "imgproc").mkdir()
     for path in photographs(generated_images):
         with Image.open(path) as photograph:
-            photograph.draft("RGB", (photograph.width // 4, photograph.height // 4))
+            if photograph.width > 2000:
+                photograph.draft("RGB", (photograph.width // 4, photograph.height // 4))
             photograph.save(tmp_path / "imgproc" / path.name, "JPEG")
         params = {"image": path.name, "data": str(tmp_path)}
         result = workload_module("imgproc").main(params | {"scratch": str(tmp_path)})
