@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,11 +141,6 @@ def resolve(name: str, data: Mapping[str, Any], where: str) -> Resolved:
     if problems:
         raise ConfigError(problems, hint=HINT)
     return Resolved(name, profile, tuple(picked_schemes), tuple(picked_workloads), settings)
-
-
-def with_schemes(resolved: Resolved, names: set[str]) -> Resolved:
-    """The same profile with only these schemes."""
-    return replace(resolved, schemes=tuple(s for s in resolved.schemes if s.name in names))
 
 
 def _settings(tables: object, where: str, problems: list[str]) -> dict[str, experiments.Settings]:
