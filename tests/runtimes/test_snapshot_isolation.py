@@ -243,10 +243,10 @@ def test_death_of_the_launcher_and_of_the_manager(start):
         running = start(code)
         pids = again(running)
         os.kill(pids[victim], signal.SIGKILL)
+        _await_end(pids)
         answer = running.post("/run", {"value": {}})
         assert answer.status_code in (400, 500)
         assert "exited" in answer.text
-        _await_end(pids)
 
 
 def test_death_of_the_proxy(start):
