@@ -102,7 +102,7 @@ def images_step(
         "platform": platform_step(mirror),
     }
     inputs: dict[str, Input] = {
-        "recipe": _recipe("images.py", "layers.py"),
+        "recipe": _recipe("images.py", "layers.py", "cprogram.py"),
         "common": COMMON,
         "runtimes": {path.name: path for path in folders},
         "user": launcher_user,

@@ -9,6 +9,8 @@ later versions took away (io_uring, vsock sockets).
 Approximations, as a filter that denies cannot say "any value but these":
 - personality: denied with any flag beyond those of 0, 8, 0x20000 and 0x20008, unless bit 31 is set
   (0xffffffff asks and must pass; other values with bit 31 have no meaning).
+- userfaultfd: allowed for faults of user mode only, which any process may ask for since Linux 5.11, and
+  which the snapshot scheme tracks written pages by; Docker denies it whole.
 - Calls newer than this list are allowed, where Docker answers ENOSYS.
 
 Run `python3 runtimes/common/seccomp.py` after a change; a test compares.
@@ -23,6 +25,7 @@ PROFILE = Path(__file__).parent / "seccomp.json"
 EPERM = 1
 ENOSYS = 38
 AF_VSOCK = 40
+UFFD_USER_MODE_ONLY = 1
 
 DENIED = """
     _sysctl acct add_key afs_syscall bpf clock_settime clock_settime64 create_module delete_module
@@ -32,8 +35,8 @@ DENIED = """
     mount_setattr move_mount move_pages name_to_handle_at nfsservctl open_by_handle_at open_tree
     perf_event_open pidfd_getfd pivot_root process_madvise putpmsg query_module quotactl quotactl_fd
     reboot request_key security set_mempolicy set_mempolicy_home_node setdomainname sethostname setns
-    settimeofday stime swapoff swapon sysfs syslog tuxcall umount umount2 unshare uselib userfaultfd
-    ustat vhangup vm86 vm86old vserver
+    settimeofday stime swapoff swapon sysfs syslog tuxcall umount umount2 unshare uselib ustat
+    vhangup vm86 vm86old vserver
 """.split()  # noqa: SIM905  a table of names
 
 #: New mount, cgroup, uts, ipc, user, pid and net namespaces.
@@ -56,6 +59,7 @@ def profile() -> dict[str, object]:
     bits = [1 << n for n in range(31) if not (1 << n) & PERSONALITY_ALLOWED]
     personality = [_deny(["personality"], EPERM, _masked(bit | PERSONALITY_QUERY_BIT, bit)) for bit in bits]
     vsock = _deny(["socket"], EPERM, {"index": 0, "value": AF_VSOCK, "op": "SCMP_CMP_EQ"})
+    userfault = _deny(["userfaultfd"], EPERM, _masked(UFFD_USER_MODE_ONLY, 0))
     architectures = {
         "architecture": "SCMP_ARCH_X86_64",
         "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"],
@@ -63,7 +67,7 @@ def profile() -> dict[str, object]:
     return {
         "defaultAction": "SCMP_ACT_ALLOW",
         "archMap": [architectures],
-        "syscalls": [_deny(DENIED), _deny(["clone3"], ENOSYS), *clone, *personality, vsock],
+        "syscalls": [_deny(DENIED), _deny(["clone3"], ENOSYS), *clone, *personality, vsock, userfault],
     }
 
 

@@ -168,6 +168,13 @@ def test_filter_lets_new_calls_reach_the_kernel(client, images):
     assert errors == {"checkpoint": ENOSYS, "clone3": ENOSYS, "query": 0, "getpid": 0}
 
 
+def test_filter_lets_the_snapshot_have_faults_of_user_mode(client, images):
+    _, made = images
+    with container(client, made.reference("baseline")) as url:
+        errors = run(started(url, CALLS), calls={"any fault": [323, 0], "user mode": [323, 1]})
+    assert errors == {"any fault": EPERM, "user mode": 0}
+
+
 def test_packages_and_data_of_the_workloads(client, images):
     _, made = images
     code = """

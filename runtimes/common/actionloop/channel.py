@@ -12,6 +12,8 @@ REQUEST_FD = 0
 REPLY_FD = 3
 READY_FD = 4
 READ_BYTES = 1 << 16
+#: Written at once, whatever the pipe holds.
+REASON_BYTES = 1024
 
 
 class Requests:
@@ -84,6 +86,11 @@ class Ready:
         """Tell that the next request may come."""
         if self.fd is not None:
             os.write(self.fd, b"ready\n")
+
+    def refuse(self, reason: str) -> None:
+        """Tell why there will be no next request."""
+        if self.fd is not None:
+            os.write(self.fd, " ".join(reason.split()).encode()[:REASON_BYTES] + b"\n")
 
     def close(self) -> None:
         """Give the descriptor up, in a process that must not tell."""

@@ -1,0 +1,66 @@
+"""Schemes on the REWIND kernel: the launcher checkpoints itself when warm, and rewinds after each reply.
+
+    import ─► [warm-up] ─► checkpoint ─ 0 ─► acknowledged ─► request ─► reply ─► rewind ─┐
+                             ▲                                                           │
+                             └──────────────────────── n ─► new seeds ─► "ready" ◄───────┘
+
+The checkpoint precedes every request, so that no request's data is in it. That this process may take one
+was permitted by the compile step on the proxy's behalf (common/permit.c).
+
+What cannot be put back is refused by the kernel: the reason goes to the proxy in place of "ready", and
+the launcher ends, so that the container is retired.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Any
+
+from rewind import Flags, RewindError, checkpoint, rewind
+
+from actionloop import action
+from actionloop.action import CannotStartError
+from actionloop.channel import encode
+from actionloop.loop import Scheme
+from actionloop.reseed import reseed
+
+#: What an action may declare: an argument that is nobody's data, for a call before the checkpoint.
+WARM_UP = "WARM_UP"
+
+
+class Rewinding(Scheme):
+    """Memory by the kernel; `warm_up` makes one call with the action's declared argument first."""
+
+    def __init__(self, flags: int = Flags.NONE, *, warm_up: bool = False) -> None:
+        self._flags = int(flags)
+        self._warm_up = warm_up
+
+    def warmed(self) -> bool:
+        """Checkpoint; each rewind returns here."""
+        if self._warm_up:
+            self._rehearse()
+        gc.collect()
+        gc.freeze()  # as in fork: a collection would write to every object, and so to every page
+        try:
+            generation = checkpoint(self._flags)
+        except RewindError as error:
+            raise CannotStartError(str(error)) from error
+        if generation == 0:
+            return True
+        reseed()
+        return False
+
+    def restore(self) -> None:
+        """Back to where `warmed` was; does not return."""
+        try:
+            rewind(self._flags)
+        except RewindError as error:
+            self.exchange.ready.refuse(str(error))
+            raise
+
+    def _rehearse(self) -> None:
+        module: Any = sys.modules[action.MODULE]
+        value = getattr(module, WARM_UP, None)
+        if value is not None:
+            action.call(self.exchange.function, encode({"value": value}))
