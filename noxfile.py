@@ -6,6 +6,7 @@ All sessions share one environment in .nox/env, with the versions of requirement
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -44,15 +45,8 @@ def environment(session: nox.Session) -> Path:
         session.run(*pip, "-r", str(ROOT / "requirements.lock"), external=True)
         session.run(*pip, "--no-deps", "-e", str(ROOT), external=True)
         stamp.write_text(wanted)
-    session.env["PATH"] = f"{bin_dir}:{session.env.get('PATH') or nox_path()}"
+    session.env["PATH"] = f"{bin_dir}:{session.env.get('PATH') or os.environ.get('PATH', '')}"
     return bin_dir
-
-
-def nox_path() -> str:
-    """The PATH that nox itself runs with."""
-    import os  # noqa: PLC0415  (only here)
-
-    return os.environ.get("PATH", "")
 
 
 def rewind_bench(session: nox.Session, *args: str) -> None:
@@ -79,8 +73,11 @@ def tests(session: nox.Session) -> None:
     if "not vm" not in session.posargs:
         rewind_bench(session, "doctor", "--testbed", "all", "--install", "--quiet")
     bin_dir = environment(session)
-    whole = [] if session.posargs else ["--no-silent-skips"]
-    session.run(str(bin_dir / "python"), "-m", "pytest", *whole, *session.posargs, external=True)
+    # Beside the tests in machines, which mostly wait, one worker runs all the others.
+    options = [] if "-n" in session.posargs else ["-n", "2", "--dist", "loadgroup"]
+    if not session.posargs:
+        options.append("--no-silent-skips")
+    session.run(str(bin_dir / "python"), "-m", "pytest", *options, *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none")

@@ -46,6 +46,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.vm)
         if item.get_closest_marker("vm") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1500))
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+
+
+def group_of(item: pytest.Item) -> str:
+    """What shares one of several workers: one Docker daemon, one machine at a time, a module's fixtures."""
+    if item.get_closest_marker("docker"):
+        return "docker"
+    if item.get_closest_marker("vm") and not item.get_closest_marker("slow"):
+        return "vm"
+    return item.location[0]
 
 
 class SkipAudit:
