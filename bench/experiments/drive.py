@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from bench.experiments.base import Bed, Cell, Outcome
+from bench.load import schedule
 from bench.load.driver import LoadResult, action_calls, run_load
 from bench.load.plan import LoadPlan
 from bench.load.schedule import Arrival
@@ -88,6 +89,16 @@ def drive(
         platform_cpu_share=share,
         problems=_problems(result, requests),
     )
+
+
+def one_action(bed: Bed, cell: Cell, *, requests: int, warmup: int, clients: int, think_s: float) -> Outcome:
+    """One action of the cell's workload, each client sending its next request after the reply."""
+    if cell.workload is None:
+        raise ValueError(f"a cell of {cell.experiment} is of one workload")
+    with actions(bed, cell.scheme, [cell.workload], cell) as names:
+        arrivals = schedule.back_to_back(schedule.repeat(cell.workload.name, requests + warmup))
+        arrivals = schedule.with_warmup(arrivals, warmup)
+        return drive(bed, arrivals, names, clients=clients, think_s=think_s)
 
 
 def activation_row(record: Activation, workload: str, *, warmup: bool) -> ActivationRow:

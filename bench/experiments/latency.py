@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from bench.experiments.base import Bed, Cell, Experiment, Outcome, Settings, sweep
-from bench.experiments.drive import actions, drive
-from bench.load import schedule
+from bench.experiments.drive import one_action
 from bench.plugins import Scheme, Workload
 
 
@@ -34,12 +33,14 @@ def plan(
 
 def measure(cell: Cell, bed: Bed, settings: Latency) -> Outcome:
     """One action, one client."""
-    assert cell.workload is not None  # noqa: S101  (the plan makes no mix cells)
-    with actions(bed, cell.scheme, [cell.workload], cell) as names:
-        count = settings.requests + settings.warmup
-        arrivals = schedule.back_to_back(schedule.repeat(cell.workload.name, count))
-        arrivals = schedule.with_warmup(arrivals, settings.warmup)
-        return drive(bed, arrivals, names, clients=1, think_s=settings.think_ms / 1000)
+    return one_action(
+        bed,
+        cell,
+        requests=settings.requests,
+        warmup=settings.warmup,
+        clients=1,
+        think_s=settings.think_ms / 1000,
+    )
 
 
 EXPERIMENT = Experiment("latency", __doc__.splitlines()[0], Latency, plan, measure)
