@@ -35,6 +35,8 @@ class Frames:
     requests: pd.DataFrame
     activations: pd.DataFrame
     memory: pd.DataFrame
+    oracle: pd.DataFrame
+    audit: pd.DataFrame
     #: Tables derived from these, kept by their function's name: many figures need the same one.
     derived: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
@@ -66,7 +68,7 @@ def load(run_dir: Path) -> Frames:
     rows = [msgspec.structs.asdict(record) for record in records]
     columns = [pa.array([row[f.name] for row in rows], f.type) for f in CELLS]
     cells = as_frame(pa.Table.from_arrays(columns, schema=CELLS))
-    return Frames(manifest, cells, tables["requests"], tables["activations"], tables["memory"])
+    return Frames(manifest, cells, **tables)
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import ast
 import base64
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -36,14 +36,20 @@ def action_code(workload: Workload) -> ActionCode:
     modules = action_modules(workload)
     if len(modules) == 1:
         return ActionCode(workload.main.read_text(), binary=False)
+    archive = zipped({name: path.read_bytes() for name, path in modules.items()})
+    return ActionCode(base64.b64encode(archive).decode(), binary=True)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """A zip archive; equal files in equal order make equal archives."""
     archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, path in modules.items():
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in files.items():
             entry = zipfile.ZipInfo(name, EPOCH)
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            zipped.writestr(entry, path.read_bytes())
-    return ActionCode(base64.b64encode(archive.getvalue()).decode(), binary=True)
+            made.writestr(entry, content)
+    return archive.getvalue()
 
 
 def action_modules(workload: Workload) -> dict[str, Path]:

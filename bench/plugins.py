@@ -27,6 +27,8 @@ class SchemeSpec(Strict):
     fresh_container: bool = False
     #: True: isolates one request from the next (False for the insecure reference).
     isolates: bool = True
+    #: What an isolating scheme openly does not undo: names of the audit's families and channels.
+    leaves: tuple[str, ...] = ()
     #: True: needs our patched kernel on the testbed.
     needs_kernel: bool = False
     #: Environment of the container, read by the launcher.

@@ -3,14 +3,16 @@
 from bench.store.folder import RunFolder, read_cells, read_manifest
 from bench.store.keys import CellKey
 from bench.store.manifest import Manifest, Stage, TestbedFacts
-from bench.store.rows import ActivationRow, CellRecord, MemoryRow, RequestRow, Row
+from bench.store.rows import ActivationRow, AuditRow, CellRecord, MemoryRow, OracleRow, RequestRow, Row
 
 __all__ = [
     "ActivationRow",
+    "AuditRow",
     "CellKey",
     "CellRecord",
     "Manifest",
     "MemoryRow",
+    "OracleRow",
     "RequestRow",
     "Row",
     "RunFolder",

@@ -57,7 +57,35 @@ class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
     available_bytes: int | None = None
 
 
-Row = RequestRow | ActivationRow | MemoryRow
+class OracleRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of the oracle; `wrong` is "" for the right result, `altered` a list with commas."""
+
+    index: int
+    container_id: str
+    wrong: str
+    altered: str
+
+
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of the audit: a plant, a look, or one between."""
+
+    family: str
+    channel: str
+    summary: str
+    launcher_user: str
+    claim: str
+    step: int
+    kind: str
+    further: int | None = None
+    found: str = ""
+    refused: str = ""
+    expected_refusal: str = ""
+    failed: str = ""
+    container_id: str = ""
+    retired: str = ""
+
+
+Row = RequestRow | ActivationRow | MemoryRow | OracleRow | AuditRow
 
 
 class CellRecord(msgspec.Struct, frozen=True, kw_only=True):

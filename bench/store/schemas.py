@@ -8,6 +8,8 @@ A run folder:
         requests.parquet               rows of REQUESTS   (those that the experiment records)
         activations.parquet            rows of ACTIVATIONS
         memory.parquet                 rows of MEMORY
+        oracle.parquet                 rows of ORACLE
+        audit.parquet                  rows of AUDIT
     failed/...                         the same for cells that failed, with cell.json's error
     figures/, report.html              made by analysis, can be made again at any time
     logs/
@@ -82,6 +84,37 @@ MEMORY = pa.schema(
     ]
 )
 
+ORACLE = pa.schema(
+    [
+        *_CELL_KEY,
+        pa.field("index", pa.int64(), nullable=False),  # order of the requests
+        pa.field("container_id", pa.string(), nullable=False),
+        pa.field("wrong", pa.string(), nullable=False),  # "": the right result
+        pa.field("altered", pa.string(), nullable=False),  # aspects found altered, with commas
+    ]
+)
+
+AUDIT = pa.schema(
+    [
+        *_CELL_KEY,
+        pa.field("family", pa.string(), nullable=False),
+        pa.field("channel", pa.string(), nullable=False),
+        pa.field("summary", pa.string(), nullable=False),  # the channel in words
+        pa.field("launcher_user", pa.string(), nullable=False),
+        # what the scheme says of this channel: "isolated", "left" (openly not), "none" (the control)
+        pa.field("claim", pa.string(), nullable=False),
+        pa.field("step", pa.int32(), nullable=False),  # order of a channel's requests, 0 is the plant
+        pa.field("kind", pa.string(), nullable=False),  # "plant", "look", "filler"
+        pa.field("further", pa.int32()),  # requests between plant and look; null for the others
+        pa.field("found", pa.string(), nullable=False),  # evidence of a leak, "" when there is none
+        pa.field("refused", pa.string(), nullable=False),  # errno that stopped the planting
+        pa.field("expected_refusal", pa.string(), nullable=False),  # errno that the channel allows
+        pa.field("failed", pa.string(), nullable=False),  # why the request had no result, "" when it had
+        pa.field("container_id", pa.string(), nullable=False),
+        pa.field("retired", pa.string(), nullable=False),  # why the container was not used again
+    ]
+)
+
 #: cell.json, and with one row per cell the frame `cells`.
 CELLS = pa.schema(
     [
@@ -100,4 +133,10 @@ CELLS = pa.schema(
     ]
 )
 
-TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "activations": ACTIVATIONS, "memory": MEMORY}
+TABLES: dict[str, pa.Schema] = {
+    "requests": REQUESTS,
+    "activations": ACTIVATIONS,
+    "memory": MEMORY,
+    "oracle": ORACLE,
+    "audit": AUDIT,
+}
