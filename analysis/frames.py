@@ -68,7 +68,15 @@ def load(run_dir: Path) -> Frames:
     rows = [msgspec.structs.asdict(record) for record in records]
     columns = [pa.array([row[f.name] for row in rows], f.type) for f in CELLS]
     cells = as_frame(pa.Table.from_arrays(columns, schema=CELLS))
-    return Frames(manifest, cells, **tables)
+    return Frames(
+        manifest,
+        cells,
+        tables["requests"],
+        tables["activations"],
+        tables["memory"],
+        tables["oracle"],
+        tables["audit"],
+    )
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
