@@ -78,6 +78,9 @@ MASKED_OWN = (
     "systemd-udevd.service",
 )
 
+#: Our kernel has iptables' own tables only; see kernel/configs/docker.config.
+LEGACY_TABLES = 'chroot "$1" update-alternatives --set iptables /usr/sbin/iptables-legacy'
+
 SET_UP = r"""
 find "$1/root/.ssh" -exec chown root:root {} +
 chmod 700 "$1/root/.ssh"; chmod 600 "$1/root/.ssh/authorized_keys"
@@ -110,7 +113,8 @@ def _root(variant: Variant) -> Root:
     masked = MASKED + (MASKED_OWN if variant == "own" else ())
     mask = 'chroot "$1" systemctl mask ' + " ".join(masked)
     packages = PACKAGES + (STOCK_PACKAGES if variant == "stock" else ())
-    return Root("apt", packages, (hook(mask), hook(SET_UP)))
+    tables = (hook(LEGACY_TABLES),) if variant == "own" else ()
+    return Root("apt", packages, (hook(mask), *tables, hook(SET_UP)))
 
 
 def key_step() -> Step:
