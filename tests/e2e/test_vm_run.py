@@ -21,7 +21,7 @@ from bench.paths import cache_dir, state_dir
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]
 
-#: Three cells, seconds each.
+#: Five cells, seconds each.
 SMALL = (
     *("run", "--profile", "smoke", "--schemes", "baseline", "--workloads", "hello,matmul"),
     *("--set", "experiments.latency.requests=20"),
@@ -47,17 +47,18 @@ def test_smoke_compares_every_scheme_on_our_kernel(tmp_path):
     assert folder.name not in {note.label for note in left if note}, "a machine was left"
 
 
-@pytest.mark.parametrize("fault", ["panic", "killed"])
-def test_a_lost_guest_costs_one_cell_and_the_run_goes_on(tmp_path, fault):
+def test_each_lost_guest_costs_one_cell_and_the_run_goes_on(tmp_path):
     log, out = tmp_path / "log", tmp_path / "runs"
     harness = start(*SMALL, "--out", str(out), log=log)
+
+    def finished(count):
+        return lambda: out.is_dir() and any(out.iterdir()) and len(cells(the_run(out))) >= count
+
     try:
-        wait_for(lambda: out.is_dir() and any(out.iterdir()) and cells(the_run(out)), harness, 900)
-        qemu = qemu_of(harness.pid)
-        if fault == "panic":
-            in_guest(qemu, "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger")
-        else:
-            qemu.kill()
+        wait_for(finished(1), harness, 900)
+        in_guest(qemu_of(harness.pid), "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger")
+        wait_for(finished(2), harness, 600)
+        qemu_of(harness.pid).kill()
         status = harness.wait(900)
     finally:
         if harness.poll() is None:
@@ -66,20 +67,19 @@ def test_a_lost_guest_costs_one_cell_and_the_run_goes_on(tmp_path, fault):
     said = log.read_text()
     folder = the_run(out)
     assert status == 50, said
-    assert "making it anew" in said
-    expected = "panicked" if fault == "panic" else "lost"
-    failed = cells(folder, "failed")
-    assert len(failed) == 1
-    assert any(expected in cell["error"] for cell in failed.values()), failed
+    assert said.count("making it anew") == 2, said
+    failed = sorted(cell["error"] for cell in cells(folder, "failed").values())
+    assert len(failed) == 2, failed
+    assert any("panicked" in error for error in failed), failed
+    assert any("lost" in error for error in failed), failed
     planned = json.loads((folder / "manifest.json").read_text())["planned_cells"]
-    assert len(cells(folder)) == planned - 1
+    assert len(cells(folder)) == planned - 2
     again = run(*SMALL, "--out", str(out), "--resume")
     assert again.status == 0, again.text
     assert len(cells(folder)) == planned
     assert not cells(folder, "failed")
 
 
-@pytest.mark.xfail(run=False, reason="not seen to pass yet: the run ended early with a new home folder")
 def test_the_same_run_on_a_machine_known_only_by_its_address(tmp_path):
     """A guest with Debian's own kernel stands in for somebody's machine."""
     steps = stock_steps()
