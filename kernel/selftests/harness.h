@@ -109,6 +109,13 @@ long refusal_reason(char *text, size_t size);	/* the `refusal` line of /proc/<pi
 long refusal_reason_of(const char *path, char *text, size_t size);
 long rewind_counter(const char *key);		/* a number in /proc/self/rewind, or -1 */
 int has_swap(void);
+struct usage {
+	long used_kb;			/* without page cache and slab */
+	long slab_kb;
+	char live[64];			/* objects of the facility */
+};
+struct usage usage(void);
+void expect_nothing_kept(const struct usage *before, long processes);
 unsigned long random_step(unsigned long *state);
 
 #endif

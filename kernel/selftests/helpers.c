@@ -128,6 +128,73 @@ long refusal_reason_of(const char *path, char *out, size_t size)
 	return 0;
 }
 
+/* Pages that processors hold back from the free lists, which the total leaves out. */
+static long held_back_kb(void)
+{
+	static char text[262144];
+	long pages = 0;
+
+	if (read_text("/proc/zoneinfo", text, sizeof(text)) < 0)
+		return 0;
+	for (char *at = text; (at = strstr(at, "count:")); at += strlen("count:"))
+		pages += atol(at + strlen("count:"));
+	return pages * (long)(PAGE / 1024);
+}
+
+/*
+ * Memory in use, to the page: what is free and what caches hold taken off, the counters of
+ * all processors folded in first.  Slab caches keep partly used pages and stand apart.
+ */
+struct usage usage(void)
+{
+	static const char *const not_used[] = { "MemFree", "Buffers", "Cached", "SwapCached", "Slab" };
+	struct usage now = { .used_kb = meminfo_kb("MemTotal") };
+	int fd = open("/proc/sys/vm/stat_refresh", O_RDONLY | O_CLOEXEC);
+	char text[64] = "";
+
+	if (fd >= 0) {
+		if (read(fd, text, 1) < 0)
+			diag("stat_refresh: %s", strerror(errno));
+		close(fd);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(not_used); i++)
+		now.used_kb -= meminfo_kb(not_used[i]);
+	now.used_kb -= held_back_kb();
+	now.slab_kb = meminfo_kb("Slab");
+	if (read_text("/proc/sys/vm/rewind_live", now.live, sizeof(now.live)) < 0)
+		fail("no vm.rewind_live");
+	now.live[strcspn(now.live, "\n")] = 0;
+	return now;
+}
+
+/*
+ * After @processes have come and gone.  What the facility counts itself must be as before, to
+ * the object (it warns by itself about a page that its log has lost).  A page in use for each
+ * would be 4 kB a process: half of that is allowed.  Slab caches keep what they like at first,
+ * and any process, with a checkpoint or not, leaves some hundred bytes there.  Much is freed a
+ * little later (RCU, work queues).
+ */
+void expect_nothing_kept(const struct usage *before, long processes)
+{
+	long used_limit = 2 * processes, slab_limit = 1024 + processes;
+	struct usage now;
+
+	for (int wait = 0; wait < 500; wait++) {
+		now = usage();
+		if (!strcmp(now.live, before->live) &&
+		    now.used_kb - before->used_kb <= used_limit &&
+		    now.slab_kb - before->slab_kb <= slab_limit) {
+			diag("  %ld processes: %ld kB, %ld kB slab", processes,
+			     now.used_kb - before->used_kb, now.slab_kb - before->slab_kb);
+			return;
+		}
+		usleep(10000);
+	}
+	fail("%ld processes kept %ld kB (limit %ld), %ld kB slab (limit %ld), objects %s (before: %s)",
+	     processes, now.used_kb - before->used_kb, used_limit,
+	     now.slab_kb - before->slab_kb, slab_limit, now.live, before->live);
+}
+
 long read_long(const char *path)
 {
 	char text[64];

@@ -18,23 +18,17 @@
 #define MADV_PAGEOUT	21
 #endif
 
-/*
- * Every way to end with a checkpoint, over and over: the memory must come back.
- * Processors and slab caches keep some megabytes whatever the number of processes;
- * a log that is not freed would be half a megabyte for each.  Smaller losses are
- * for kmemleak to find.
- */
-#define KEPT_KB 8192
+/* Every way to end with a checkpoint, over and over: all memory must come back. */
 static void ends(long rounds, long unused)
 {
-	long before = 0, lost = 0;
+	struct usage before = { 0 };
 
 	for (long i = 0; i < rounds; i++) {
 		int status;
 		pid_t pid;
 
 		if (i == rounds / 4)
-			before = meminfo_kb("MemAvailable");
+			before = usage();
 		pid = fork();
 		if (pid == 0) {
 			char *pages = anon(256, 'e');
@@ -59,14 +53,7 @@ static void ends(long rounds, long unused)
 		if (WIFEXITED(status))
 			expect_eq(WEXITSTATUS(status), 0);
 	}
-	/* Much is freed a little later (RCU, work queues): that is no loss. */
-	for (int wait = 0; wait < 300; wait++) {
-		lost = before - meminfo_kb("MemAvailable");
-		if (lost <= KEPT_KB)
-			return;
-		usleep(10000);
-	}
-	fail("%ld kB lost in %ld processes", lost, rounds * 3 / 4);
+	expect_nothing_kept(&before, rounds - rounds / 4);
 }
 
 /* No growth over many generations: of memory, of mappings, of kernel memory. */
@@ -275,7 +262,7 @@ static void published_protocol(long argument, long unused)
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
-		{ "every way to end", ends, 128, 0, 0, 60 },
+		{ "every way to end", ends, 256, 0, 0, 60 },
 		{ "1000 ways to end", ends, 1000, 0, SLOW, 600 },
 		{ "200 generations", generations, 200, 0, 0, 60 },
 		{ "2000 generations", generations, 2000, 0, SLOW, 600 },
