@@ -36,7 +36,8 @@ PACKAGES = (
     "procps",
     "systemd-sysv",
 )
-STOCK_PACKAGES = ("linux-image-cloud-amd64", "initramfs-tools", "zstd", "sudo")
+#: AppArmor is on in Debian's kernel, and Docker then wants its parser.
+STOCK_PACKAGES = ("linux-image-cloud-amd64", "initramfs-tools", "zstd", "sudo", "apparmor")
 
 #: Units that do nothing here but cost boot time.
 MASKED = (
