@@ -53,6 +53,8 @@ def group_of(item: pytest.Item) -> str:
     """What shares one of several workers: one Docker daemon, one machine at a time, a module's fixtures."""
     if item.get_closest_marker("docker"):
         return "docker"
+    if item.path.parent.name == "kernel":
+        return "kernel"  # small machines of their own
     if item.get_closest_marker("vm") and not item.get_closest_marker("slow"):
         return "vm"
     return item.location[0]
