@@ -1,0 +1,80 @@
+"""One channel's requests: plant, look at once, and look again after more requests."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.audit.channels import ChannelInfo, claim
+from bench.audit.probe.base import Secret, name_of
+from bench.platforms.activations import Activation
+from bench.platforms.client import Client
+from bench.plugins import Scheme
+from bench.store.rows import AuditRow
+
+#: A look has so many requests between itself and the plant.
+LOOKS = (0, 1, 2, 5)
+#: Native time limit of a request; the platform's own time for a new container comes on top.
+REQUEST_S = 20.0
+MARGIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Prober:
+    """Sends the requests of channels to one action.
+
+    All of a channel's requests are sent at once; the platform, which has room for one container, lets each
+    in as soon as the container accepts it.
+    """
+
+    client: Client
+    action: str
+    scheme: Scheme
+    launcher_user: str
+    slowdown: float
+
+    def probe(self, channel: ChannelInfo) -> Iterator[AuditRow]:
+        """Plant, look, look again; a row for each request."""
+        seed = secrets.token_hex(16)
+        secret = Secret.of_seed(seed)
+        plant = {"kind": "plant", "channel": channel.name, "seed": seed}
+        look = {"kind": "look", "channel": channel.name, "masked": secret.masked, "name": name_of(seed)}
+        if channel.in_request:
+            plant["text"] = secret.text
+        calls: list[dict[str, Any]] = [plant]
+        calls += [look if further in LOOKS else {"kind": "filler"} for further in range(LOOKS[-1] + 1)]
+        first: list[Activation] = []
+        if channel.carries:
+            first = [self._record(self.client.invoke_async(self.action, calls.pop(0)))]
+            carried = first[0].result.get("carry") if isinstance(first[0].result, dict) else None
+            calls = [call | {"carry": carried} if call["kind"] == "look" else call for call in calls]
+        pending = [self.client.invoke_async(self.action, call) for call in calls]
+        records = [*first, *(self._record(activation) for activation in pending)]
+        for step, record in enumerate(records):
+            kind = "plant" if step == 0 else "look" if step - 1 in LOOKS else "filler"
+            yield self._row(channel, step, kind, record)
+
+    def _record(self, activation: str) -> Activation:
+        return self.client.activation(activation, timeout_s=(REQUEST_S + MARGIN_S) * self.slowdown)
+
+    def _row(self, channel: ChannelInfo, step: int, kind: str, record: Activation) -> AuditRow:
+        result = record.result if isinstance(record.result, dict) else {"error": record.result}
+        failed = result.get("error") or result.get("broken") or result.get("failed") or ""
+        return AuditRow(
+            family=channel.family,
+            channel=channel.name,
+            summary=channel.summary,
+            launcher_user=self.launcher_user,
+            claim=claim(self.scheme, channel),
+            step=step,
+            kind=kind,
+            further=step - 1 if kind == "look" else None,
+            found=str(result.get("found", "")),
+            refused=str(result.get("refused", "")),
+            expected_refusal=channel.refused.get(self.launcher_user, ""),
+            failed=str(failed),
+            container_id=record.container_id,
+            retired=record.retired,
+        )
