@@ -37,6 +37,7 @@ class Frames:
     memory: pd.DataFrame
     oracle: pd.DataFrame
     audit: pd.DataFrame
+    restores: pd.DataFrame
     #: Tables derived from these, kept by their function's name: many figures need the same one.
     derived: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
@@ -76,6 +77,7 @@ def load(run_dir: Path) -> Frames:
         tables["memory"],
         tables["oracle"],
         tables["audit"],
+        tables["restores"],
     )
 
 

@@ -121,7 +121,10 @@ def resolve(name: str, data: Mapping[str, Any], where: str) -> Resolved:
     all_schemes, all_workloads = schemes(), workloads()
     _check_names(profile.schemes, all_schemes, f"{where}: schemes", problems)
     _check_names(profile.workloads, all_workloads, f"{where}: workloads", problems)
-    picked_schemes = [s for n, s in all_schemes.items() if n in profile.schemes or not profile.schemes]
+    named = {*profile.schemes, *(name for chosen in settings.values() for name in chosen.schemes)}
+    picked_schemes = [
+        s for n, s in all_schemes.items() if n in named or not (profile.schemes or s.spec.named_only)
+    ]
     if profile.testbed.kind != "vm" and not profile.schemes:
         picked_schemes = [s for s in picked_schemes if not s.spec.needs_kernel]
     picked_workloads = [

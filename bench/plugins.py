@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field
-
 from bench.errors import ConfigError
 from bench.paths import RUNTIMES, WORKLOADS
 from bench.tomlfile import Strict, convert, read
@@ -31,8 +29,11 @@ class SchemeSpec(Strict):
     leaves: tuple[str, ...] = ()
     #: True: needs our patched kernel on the testbed.
     needs_kernel: bool = False
-    #: Environment of the container, read by the launcher.
-    env: dict[str, str] = Field(default_factory=dict)
+    #: RUNTIME/FOLDER with a __main__.py that is run as root on the testbed, see bench/platforms/services.py;
+    #: containers find its socket's folder as /run/rewind-bench.
+    service: str = ""
+    #: True: takes part only where a profile names it (an ablation, a scheme that measures itself).
+    named_only: bool = False
     #: Order in figures and tables.
     order: int = 100
 

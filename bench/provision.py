@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from docker.errors import DockerException
 
 from bench.build.all import GuestSteps, guest_steps
@@ -27,6 +28,7 @@ from bench.platforms.base import Endpoint
 from bench.platforms.client import Client
 from bench.platforms.deploy import deploy
 from bench.platforms.embedded.config import Limits, Throttles
+from bench.platforms.services import services
 from bench.platforms.settings import PlatformSettings
 from bench.plugins import schemes, workloads
 from bench.probes.facts import read_facts
@@ -64,6 +66,8 @@ class Testbed:
     host: Host
     products: Products
     facts: TestbedFacts
+    #: Path on the testbed -> path in every action container.
+    mounts: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,9 @@ def open_testbed(resolved: Resolved, folder: RunFolder, progress: Progress) -> I
         load_images(host, products.images, progress)
         folder.manifest.testbed = facts
         folder.write_manifest()
-        yield Testbed(host, products, facts)
+        of_runtimes = products.of_runtimes()
+        with services(host, resolved.schemes, of_runtimes, folder.path.name, progress) as mounts:
+            yield Testbed(host, products, facts, mounts)
 
 
 @contextlib.contextmanager
@@ -175,6 +181,7 @@ def provision(
 ) -> Iterator[Ready]:
     """The platform with a pool of this size on the testbed, for the length of the block."""
     settings = platform_settings(resolved, pool_mb, testbed.facts.cpus)
+    settings = msgspec.structs.replace(settings, mounts=dict(testbed.mounts))
     image = testbed.products.images.reference(PLATFORM)
     log = folder.logs / f"platform-{pool_mb}.log"
     host = testbed.host

@@ -16,7 +16,7 @@ from bench.load.schedule import Arrival
 from bench.packaging import action_code
 from bench.platforms.activations import Activation, PlatformStats
 from bench.plugins import Scheme, Workload
-from bench.store.rows import ActivationRow, RequestRow
+from bench.store.rows import ActivationRow, RequestRow, RestoreRow, Row
 
 #: Tells the embedded platform never to reuse a container of this action.
 FRESH = "rewind-bench-fresh"
@@ -81,7 +81,7 @@ def drive(
         RequestRow(**{**row, "action": workload_of[row["action"]]}) for row in result.table.to_pylist()
     ]
     return Outcome(
-        rows={"requests": requests, "activations": _activations(bed, requests)},
+        rows={"requests": requests, **_records(bed, requests)},
         requests=len(arrivals),
         late=result.late,
         dropped=result.dropped,
@@ -117,12 +117,20 @@ def activation_row(record: Activation, workload: str, *, warmup: bool) -> Activa
     )
 
 
-def _activations(bed: Bed, requests: Sequence[RequestRow]) -> list[ActivationRow]:
-    return [
-        activation_row(bed.client.activation(row.activation_id), row.action, warmup=row.warmup)
-        for row in requests
-        if row.activation_id
-    ]
+def restore_row(record: Activation, workload: str, *, warmup: bool) -> RestoreRow:
+    """What the launcher told of the restore after a request; names that we do not know are left out."""
+    known = {name: record.restore[name] for name in RestoreRow.__struct_fields__ if name in record.restore}
+    return RestoreRow(
+        activation_id=record.id, action=workload, warmup=warmup, container_id=record.container_id, **known
+    )
+
+
+def _records(bed: Bed, requests: Sequence[RequestRow]) -> dict[str, Sequence[Row]]:
+    """Activations and restores by table; none of the latter where no launcher tells."""
+    found = [(row, bed.client.activation(row.activation_id)) for row in requests if row.activation_id]
+    restores = [restore_row(told, row.action, warmup=row.warmup) for row, told in found if told.restore]
+    activations = [activation_row(told, row.action, warmup=row.warmup) for row, told in found]
+    return {"activations": activations, **({"restores": restores} if restores else {})}
 
 
 def _cpu_share(before: PlatformStats | None, after: PlatformStats | None, cpus: int) -> float | None:

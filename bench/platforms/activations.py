@@ -38,6 +38,8 @@ class Activation:
     busy_after_ns: int | None
     #: Reply to the container's confirmation, by the platform's clock; None: not told.
     ready_after_ns: int | None
+    #: What the launcher told of its restore, by name; empty: nothing.
+    restore: dict[str, int]
     #: The pool when the request was dispatched, e.g. {"idle": 1, "usedMb": 512, ...}.
     pool: dict[str, int]
     #: Times that the request was sent to another container.
@@ -109,6 +111,7 @@ def activation_of(record: dict[str, Any]) -> Activation:
         container_id=notes.get("containerId", ""),
         busy_after_ns=notes.get("busyAfter"),
         ready_after_ns=notes.get("readyAfter"),
+        restore=notes.get("restore", {}),
         pool=notes.get("poolState", {}),
         resent=notes.get("resent", 0),
         retired=notes.get("retired", ""),

@@ -44,7 +44,7 @@ class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     seccomp_profile: Path | None = None
     #: Environment of every action container.
     env: dict[str, str] = {}
-    #: Path on the testbed -> path in every action container.
+    #: Path on the testbed -> path in every action container, read-only.
     mounts: dict[str, str] = {}
     keep_alive: bool = True
 

@@ -3,7 +3,16 @@
 from bench.store.folder import RunFolder, read_cells, read_manifest
 from bench.store.keys import CellKey
 from bench.store.manifest import Manifest, Stage, TestbedFacts
-from bench.store.rows import ActivationRow, AuditRow, CellRecord, MemoryRow, OracleRow, RequestRow, Row
+from bench.store.rows import (
+    ActivationRow,
+    AuditRow,
+    CellRecord,
+    MemoryRow,
+    OracleRow,
+    RequestRow,
+    RestoreRow,
+    Row,
+)
 
 __all__ = [
     "ActivationRow",
@@ -14,6 +23,7 @@ __all__ = [
     "MemoryRow",
     "OracleRow",
     "RequestRow",
+    "RestoreRow",
     "Row",
     "RunFolder",
     "Stage",

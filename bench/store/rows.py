@@ -40,6 +40,38 @@ class ActivationRow(msgspec.Struct, frozen=True, kw_only=True):
     success: bool = True
 
 
+class RestoreRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a launcher told of one restore; see RESTORES."""
+
+    activation_id: str
+    action: str
+    warmup: bool
+    container_id: str
+    generation: int | None = None
+    checkpoint_ns: int | None = None
+    rewind_ns: int | None = None
+    rendezvous_ns: int | None = None
+    vma_ns: int | None = None
+    pages_ns: int | None = None
+    files_ns: int | None = None
+    flush_ns: int | None = None
+    file_reset_ns: int | None = None
+    file_entries: int | None = None
+    armed: int | None = None
+    logged: int | None = None
+    copied: int | None = None
+    skipped: int | None = None
+    zeroed: int | None = None
+    dropped: int | None = None
+    recreated: int | None = None
+    rearmed: int | None = None
+    unmapped: int | None = None
+    remapped: int | None = None
+    faults_write: int | None = None
+    faults_born: int | None = None
+    log_bytes: int | None = None
+
+
 class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
     """One memory sample: of a container, or (container_id "") of the whole guest."""
 
@@ -85,7 +117,7 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     retired: str = ""
 
 
-Row = RequestRow | ActivationRow | MemoryRow | OracleRow | AuditRow
+Row = RequestRow | ActivationRow | RestoreRow | MemoryRow | OracleRow | AuditRow
 
 
 class CellRecord(msgspec.Struct, frozen=True, kw_only=True):

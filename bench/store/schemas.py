@@ -7,6 +7,7 @@ A run folder:
         cell.json                      one CELL record (written last: its presence is "finished")
         requests.parquet               rows of REQUESTS   (those that the experiment records)
         activations.parquet            rows of ACTIVATIONS
+        restores.parquet               rows of RESTORES
         memory.parquet                 rows of MEMORY
         oracle.parquet                 rows of ORACLE
         audit.parquet                  rows of AUDIT
@@ -61,6 +62,41 @@ ACTIVATIONS = pa.schema(
         # reply to the container being ready for the next; null where the platform cannot tell
         pa.field("busy_after_ns", pa.int64()),
         pa.field("success", pa.bool_(), nullable=False),
+    ]
+)
+
+#: A restore as the launcher told of it, where the scheme tells: the kernel's times and counters of
+#: /proc/PID/rewind and the file reset service's; null where there is none.
+RESTORES = pa.schema(
+    [
+        *_CELL_KEY,
+        pa.field("activation_id", pa.string(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("warmup", pa.bool_(), nullable=False),
+        pa.field("container_id", pa.string(), nullable=False),
+        pa.field("generation", pa.int64()),  # rewinds to this checkpoint
+        pa.field("checkpoint_ns", pa.int64()),
+        pa.field("rewind_ns", pa.int64()),  # the whole call; the next five are its parts
+        pa.field("rendezvous_ns", pa.int64()),  # bringing threads together
+        pa.field("vma_ns", pa.int64()),  # the layout of the address space
+        pa.field("pages_ns", pa.int64()),
+        pa.field("files_ns", pa.int64()),  # descriptors, signals, timers, registers
+        pa.field("flush_ns", pa.int64()),  # TLB flush, freeing of pages
+        pa.field("file_reset_ns", pa.int64()),  # the file reset service's own time
+        pa.field("file_entries", pa.int64()),  # that it put back
+        pa.field("armed", pa.int64()),
+        pa.field("logged", pa.int64()),
+        pa.field("copied", pa.int64()),
+        pa.field("skipped", pa.int64()),
+        pa.field("zeroed", pa.int64()),
+        pa.field("dropped", pa.int64()),
+        pa.field("recreated", pa.int64()),
+        pa.field("rearmed", pa.int64()),
+        pa.field("unmapped", pa.int64()),
+        pa.field("remapped", pa.int64()),
+        pa.field("faults_write", pa.int64()),
+        pa.field("faults_born", pa.int64()),
+        pa.field("log_bytes", pa.int64()),
     ]
 )
 
@@ -136,6 +172,7 @@ CELLS = pa.schema(
 TABLES: dict[str, pa.Schema] = {
     "requests": REQUESTS,
     "activations": ACTIVATIONS,
+    "restores": RESTORES,
     "memory": MEMORY,
     "oracle": ORACLE,
     "audit": AUDIT,

@@ -142,9 +142,24 @@ class Writer:
                     success=ok,
                 )
             )
+        restores = [
+            store.RestoreRow(
+                activation_id=row.activation_id,
+                action=row.action,
+                warmup=row.warmup,
+                container_id=row.container_id,
+                **_parts(row.busy_after_ns, rng),
+            )
+            for row in activations
+            if row.busy_after_ns and experiment == "latency"
+        ]
         self.record(
             key,
-            {"requests": requests, "activations": activations},
+            {
+                "requests": requests,
+                "activations": activations,
+                **({"restores": restores} if restores else {}),
+            },
             boot_id=f"boot-{boot}",
             requests=count,
             platform_cpu_share=0.31 if (scheme, workload) in self.bound else 0.08,
@@ -187,6 +202,20 @@ class Writer:
     def record(self, key, tables, **facts):
         begun, self.clock_s = self.clock_s, self.clock_s + 10
         self.run.record(store.CellRecord.of(key, started_s=begun, ended_s=begun + 9, **facts), tables)
+
+
+def _parts(busy_ns, rng):
+    """A restore of this length as a launcher tells of it."""
+    shares = {"rendezvous_ns": 0.05, "vma_ns": 0.1, "pages_ns": 0.3, "files_ns": 0.05, "flush_ns": 0.1}
+    parts = {name: int(busy_ns * share * math.exp(rng.gauss(0, 0.1))) for name, share in shares.items()}
+    return {
+        **parts,
+        "rewind_ns": sum(parts.values()) + 5_000,
+        "file_reset_ns": busy_ns // 4,
+        "checkpoint_ns": 900_000,
+        "copied": 50 + rng.randrange(20),
+        "log_bytes": 64 << 12,
+    }
 
 
 def write(

@@ -16,7 +16,7 @@ def test_every_frame_has_the_declared_columns_and_types(run):
     for name, schema in {**TABLES, "cells": CELLS}.items():
         frame = getattr(run, name)
         assert list(frame.columns) == schema.names
-        assert len(frame) > 0
+        assert len(frame) > 0 or name in ("oracle", "audit")  # which have runs of their own
     assert run.requests["actual_ns"].dtype == pd.Int64Dtype()
     assert run.requests["ok"].dtype == bool
     assert run.requests["index"].dtype == "int64"

@@ -23,6 +23,7 @@ from bench.build.step import ensure
 from bench.paths import RUNTIMES
 
 START_LIMIT_S = 20
+sys.path.append(str(RUNTIMES / "common"))  # for the launcher's end of services
 
 
 @dataclass

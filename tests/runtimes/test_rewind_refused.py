@@ -23,9 +23,14 @@ def permit(tmp_path_factory):
 
 
 @pytest.fixture(params=KERNEL_SCHEMES)
-def folder(request, tmp_path):
+def scheme(request):
+    return request.param
+
+
+@pytest.fixture
+def folder(scheme, tmp_path):
     made = tmp_path / "scheme"
-    shutil.copytree(RUNTIMES / request.param, made, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(RUNTIMES / scheme, made, ignore=shutil.ignore_patterns("__pycache__"))
     return made
 
 
@@ -38,10 +43,13 @@ def test_a_kernel_without_rewind_fails_the_permission(folder, permit, start_runt
     assert running.post("/run", {"value": {}}).status_code == 500
 
 
-def test_a_kernel_without_rewind_fails_the_checkpoint(folder, start_runtime):
-    """Where nobody asked for the permission, the launcher finds out itself."""
+def test_a_kernel_without_rewind_fails_the_checkpoint(scheme, folder, start_runtime):
+    """Where nobody asked for the permission, the launcher finds out itself; or that no service answers."""
     running = start_runtime(folder, __OW_READY_FD="4")
     answer = running.init(CODE)
     assert answer.status_code == 502
-    assert "checkpoint: Function not implemented" in answer.json()["error"]
+    if scheme == "rewind-mem":
+        assert "checkpoint: Function not implemented" in answer.json()["error"]
+    else:
+        assert "no file reset service at /run/rewind-bench/files" in answer.json()["error"]
     assert running.post("/run", {"value": {}}).status_code == 500

@@ -75,7 +75,7 @@ class Containers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     nofile: int = 1024
     cap_drop: tuple[str, ...] = ("NET_RAW", "NET_ADMIN")
     env: dict[str, str] = {}
-    #: HOST-PATH -> CONTAINER-PATH, read and write; for a runtime's service socket.
+    #: HOST-PATH -> CONTAINER-PATH, read-only (a socket can be connected to all the same).
     mounts: dict[str, str] = {}
     #: On top of the platform's own labels, e.g. {"rewind-bench": RUN}.
     labels: dict[str, str] = {}

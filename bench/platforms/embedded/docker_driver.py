@@ -212,7 +212,7 @@ class DockerDriver:
             "cap_drop": list(settings.cap_drop),
             "security_opt": [f"seccomp={self._seccomp}"] if self._seccomp else None,
             "environment": settings.env,
-            "volumes": {host: {"bind": inside, "mode": "rw"} for host, inside in settings.mounts.items()},
+            "volumes": {host: {"bind": inside, "mode": "ro"} for host, inside in settings.mounts.items()},
             "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "1"}),
         }
 

@@ -213,6 +213,7 @@ class Invoker:
         if found.supported:
             activation.busy_after_ns = found.busy_ns
             activation.ready_after_ns = time.monotonic_ns() - replied_ns
+            activation.restore = found.restore
         if found.ready:
             self._release(worker)
         else:

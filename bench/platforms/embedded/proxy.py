@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import aiohttp
 import msgspec
@@ -31,6 +32,7 @@ class LostError(Exception):
 class _ReadyBody(msgspec.Struct, frozen=True):
     ready: bool = False
     busy_ns: int | None = None
+    restore: dict[str, int] = {}
     error: str = ""
 
 
@@ -42,6 +44,8 @@ class Readiness:
     ready: bool
     busy_ns: int | None = None
     reason: str = ""
+    #: What the launcher told of its restore, by name.
+    restore: Mapping[str, int] = field(default_factory=dict)
 
 
 class ProxyClient:
@@ -97,7 +101,9 @@ class ProxyClient:
             return Readiness(supported=True, ready=False, reason=f"/ready answered {body[:200]!r}")
         ready = status == 200 and said.ready
         reason = "" if ready else said.error or f"/ready answered {status}"
-        return Readiness(supported=True, ready=ready, busy_ns=said.busy_ns, reason=reason)
+        return Readiness(
+            supported=True, ready=ready, busy_ns=said.busy_ns, reason=reason, restore=said.restore
+        )
 
     async def _until_http(self, container: Container) -> None:
         """A published port accepts connections before the container does: wait for an answer."""

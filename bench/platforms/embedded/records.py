@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -133,6 +133,8 @@ class Activation:
     busy_after_ns: int | None = None
     #: Reply to the container's word that it is ready, on the platform's clock.
     ready_after_ns: int | None = None
+    #: The launcher's own account of its restore.
+    restore: Mapping[str, int] = field(default_factory=dict)
     retired: str = ""
     logs: list[str] = field(default_factory=list)
     #: Parts of the record that are still to come.
@@ -165,9 +167,10 @@ class Activation:
             ("poolState", self.pool_at_dispatch),
             ("busyAfter", self.busy_after_ns),
             ("readyAfter", self.ready_after_ns),
+            ("restore", dict(self.restore)),
             ("retired", self.retired),
         ):
-            if value not in (None, ""):
+            if value not in (None, "", {}):
                 found[key] = value
         return [{"key": key, "value": value} for key, value in found.items()]
 

@@ -78,6 +78,8 @@ class Ready:
 
     def __init__(self) -> None:
         self.fd: int | None = None
+        #: What the restore cost, told with the next word; numbers by name.
+        self.figures: dict[str, int] = {}
         if os.environ.get("__OW_READY_FD") == str(READY_FD) and _is_pipe(READY_FD):
             self.fd = READY_FD
             os.set_inheritable(READY_FD, False)  # noqa: FBT003  its only form
@@ -85,7 +87,8 @@ class Ready:
     def tell(self) -> None:
         """Tell that the next request may come."""
         if self.fd is not None:
-            os.write(self.fd, b"ready\n")
+            figures = b" " + encode(self.figures) if self.figures else b""
+            os.write(self.fd, b"ready" + figures + b"\n")
 
     def refuse(self, reason: str) -> None:
         """Tell why there will be no next request."""

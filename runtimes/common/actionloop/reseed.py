@@ -9,11 +9,19 @@ from __future__ import annotations
 import os
 import sys
 
+from actionloop.action import MODULE
+
+KEEP_SEEDS = "KEEP_SEEDS"
 SEED_BYTES = 32
 
 
 def reseed() -> None:
-    """Reseed what is loaded of random, numpy, OpenSSL and tempfile from the kernel."""
+    """Reseed what is loaded of random, numpy, OpenSSL and tempfile from the kernel.
+
+    An action whose module says `KEEP_SEEDS = True` wants the same numbers in every request.
+    """
+    if getattr(sys.modules.get(MODULE), KEEP_SEEDS, False):
+        return
     if (random := sys.modules.get("random")) is not None:
         random.seed()
     if (numpy_random := sys.modules.get("numpy.random")) is not None:

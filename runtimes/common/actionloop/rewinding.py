@@ -1,8 +1,10 @@
 """Schemes on the REWIND kernel: the launcher checkpoints itself when warm, and rewinds after each reply.
 
-    import ─► [warm-up] ─► checkpoint ─ 0 ─► acknowledged ─► request ─► reply ─► rewind ─┐
-                             ▲                                                           │
-                             └──────────────────────── n ─► new seeds ─► "ready" ◄───────┘
+    import ─► [warm-up] ─► checkpoint ─ 0 ─► acknowledged ──────┐
+                               │                                ▼
+                               └─ n ─► [files] ─► seeds ─► "ready" ─► request ─► reply ─► rewind ─┐
+                               ▲                                                                  │
+                               └──────────────────────────────────────────────────────────────────┘
 
 The checkpoint precedes every request, so that no request's data is in it. That this process may take one
 was permitted by the compile step on the proxy's behalf (common/permit.c).
@@ -17,11 +19,12 @@ import gc
 import sys
 from typing import Any
 
-from rewind import Flags, RewindError, checkpoint, rewind
+from rewind import Flags, RewindError, checkpoint, rewind, state
 
 from actionloop import action
 from actionloop.action import CannotStartError
 from actionloop.channel import encode
+from actionloop.filereset import FileReset, FileResetError
 from actionloop.loop import Scheme
 from actionloop.reseed import reseed
 
@@ -30,11 +33,19 @@ WARM_UP = "WARM_UP"
 
 
 class Rewinding(Scheme):
-    """Memory by the kernel; `warm_up` makes one call with the action's declared argument first."""
+    """Memory by the kernel, and files by the service where `files` says so.
 
-    def __init__(self, flags: int = Flags.NONE, *, warm_up: bool = False) -> None:
+    `warm_up` makes one call with the action's declared argument first; `figures` tells the kernel's
+    counters after each restore, which costs a little itself.
+    """
+
+    def __init__(
+        self, flags: int = Flags.NONE, *, files: bool = False, warm_up: bool = False, figures: bool = False
+    ) -> None:
         self._flags = int(flags)
+        self._files = FileReset() if files else None
         self._warm_up = warm_up
+        self._figures = figures
 
     def warmed(self) -> bool:
         """Checkpoint; each rewind returns here."""
@@ -43,12 +54,14 @@ class Rewinding(Scheme):
         gc.collect()
         gc.freeze()  # as in fork: a collection would write to every object, and so to every page
         try:
+            if self._files is not None:
+                self._files.checkpoint()
             generation = checkpoint(self._flags)
-        except RewindError as error:
+        except (FileResetError, RewindError) as error:
             raise CannotStartError(str(error)) from error
         if generation == 0:
             return True
-        reseed()
+        self._rewound()
         return False
 
     def restore(self) -> None:
@@ -58,6 +71,20 @@ class Rewinding(Scheme):
         except RewindError as error:
             self.exchange.ready.refuse(str(error))
             raise
+
+    def _rewound(self) -> None:
+        """What is left to do when memory is back."""
+        told = self.exchange.ready.figures
+        if self._files is not None:
+            try:
+                took = self._files.reset()
+            except FileResetError as error:
+                self.exchange.ready.refuse(str(error))
+                raise
+            told |= {"file_reset_ns": took["ns"], "file_entries": took["entries"]}
+        reseed()
+        if self._figures:
+            told |= {key: int(value) for key, value in state().items() if value.isdigit()}
 
     def _rehearse(self) -> None:
         module: Any = sys.modules[action.MODULE]

@@ -7,6 +7,7 @@ package launcher
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -26,8 +27,8 @@ var (
 // lastWords is how long a reply may still be in the pipe of a launcher that ended.
 const lastWords = 200 * time.Millisecond
 
-// readyLine is what a launcher writes to descriptor 4.
-const readyLine = "ready\n"
+// readyWord is what a launcher writes to descriptor 4: a line, perhaps with a JSON object of figures.
+const readyWord = "ready"
 
 type state int
 
@@ -53,6 +54,7 @@ type Launcher struct {
 	changed chan struct{} // closed and replaced at each change of state
 	reason  string        // of death
 	busyNs  *int64
+	figures json.RawMessage // of the last restore
 }
 
 func newLauncher(child *reaper.Child, p *pipes, config Config) *Launcher {
@@ -124,6 +126,13 @@ func (l *Launcher) AwaitReady(ctx context.Context) error {
 	}
 }
 
+// Figures is what the launcher told with its last "ready", a JSON object; nil if nothing.
+func (l *Launcher) Figures() json.RawMessage {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.figures
+}
+
 // BusyNs is the time from the last reply to ready; nil if there was none.
 func (l *Launcher) BusyNs() *int64 {
 	l.mu.Lock()
@@ -171,17 +180,30 @@ func (l *Launcher) replied(at time.Time, sent <-chan error) {
 func (l *Launcher) restored(at time.Time) {
 	line, ok := l.line(l.ready)
 	busy := time.Since(at).Nanoseconds()
+	figures, said := readiness(line)
 	switch {
 	case !ok:
 		l.fail("the launcher ended, or closed descriptor 4, before it was ready again")
-	case string(line) != readyLine:
+	case !said:
 		l.fail(fmt.Sprintf("the launcher is not ready: %s", bytes.TrimSpace(line)))
 	default:
 		l.mu.Lock()
 		l.busyNs = &busy
+		l.figures = figures
 		l.mu.Unlock()
 		l.move(restoring, idle)
 	}
+}
+
+// readiness takes "ready" apart from the figures that may follow it.
+func readiness(line []byte) (figures json.RawMessage, said bool) {
+	rest, found := bytes.CutPrefix(line, []byte(readyWord))
+	if !found || string(rest) == "\n" {
+		return nil, found
+	}
+	figures = bytes.TrimSpace(rest)
+	said = len(rest) > 0 && rest[0] == ' ' && len(figures) > 0 && figures[0] == '{' && json.Valid(figures)
+	return figures, said
 }
 
 // line reads a line; false when the launcher ended or closed that descriptor first.

@@ -72,6 +72,15 @@ func TestReadyBlocksUntilTheLauncherIs(t *testing.T) {
 	}
 }
 
+func TestFiguresOfARestoreAreTold(t *testing.T) {
+	b := start(t, withEnv("__OW_READY_FD=4"))
+	b.init("#!/bin/sh\nwhile read -r l; do echo \"$l\" >&3; echo 'ready {\"rewind_ns\": 7}' >&4; done")
+	b.expect("/run", `{}`, 200, `{}`)
+	if status, text := b.get("/ready"); status != 200 || !strings.Contains(text, `"restore":{"rewind_ns":7}`) {
+		t.Fatalf("%d %s", status, text)
+	}
+}
+
 func TestARequestIsNotSentBeforeReady(t *testing.T) {
 	path, open := gate(t)
 	b := start(t, withEnv("__OW_READY_FD=4"))
@@ -98,6 +107,7 @@ done`)
 func TestFailureToBecomeReadyIsTold(t *testing.T) {
 	for name, c := range map[string]struct{ after, reason string }{
 		"dies":     {"exit 4", "exit status 4"},
+		"figures":  {"echo 'ready {oops' >&4; cat", "not ready"},
 		"says why": {"echo 'rewind: EBUSY' >&4; cat", "rewind: EBUSY"},
 		"closes 4": {"exec 4>&-; cat", "before it was ready again"},
 	} {

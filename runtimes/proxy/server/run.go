@@ -55,6 +55,8 @@ func (p *Proxy) handleReady(w http.ResponseWriter, r *http.Request) {
 	type readiness struct {
 		Ready  bool   `json:"ready"`
 		BusyNs *int64 `json:"busy_ns"`
+		// What the launcher told of its restore, if anything.
+		Restore json.RawMessage `json:"restore,omitempty"`
 	}
 	l := p.current()
 	if l == nil || !l.HasReady() {
@@ -65,5 +67,5 @@ func (p *Proxy) handleReady(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	answer(w, http.StatusOK, readiness{Ready: true, BusyNs: l.BusyNs()})
+	answer(w, http.StatusOK, readiness{Ready: true, BusyNs: l.BusyNs(), Restore: l.Figures()})
 }

@@ -1,0 +1,6 @@
+"""rewind-full-walk: rewind without one of the kernel's optimisations, to measure what it is worth."""
+
+from actionloop.rewinding import Rewinding
+from rewind import Flags
+
+SCHEME = Rewinding(Flags.FULL_WALK, files=True)

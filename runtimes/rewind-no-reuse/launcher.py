@@ -1,0 +1,6 @@
+"""rewind-no-reuse: rewind without one of the kernel's optimisations, to measure what it is worth."""
+
+from actionloop.rewinding import Rewinding
+from rewind import Flags
+
+SCHEME = Rewinding(Flags.NO_REUSE, files=True)
