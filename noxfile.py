@@ -105,6 +105,13 @@ def regress(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def audit(session: nox.Session) -> None:
+    """Does isolation hold? All schemes and launcher users; less: `-- --testbed local --channels core`."""
+    rewind_bench(session, "doctor", "--install", "--quiet")
+    rewind_bench(session, "audit", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def clean(session: nox.Session) -> None:
     """End and remove what a killed run left; `-- --cache` drops the build cache too."""
     rewind_bench(session, "clean", *session.posargs)

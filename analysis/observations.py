@@ -66,6 +66,23 @@ def memory(frames: Frames) -> pd.DataFrame:
     return frames.memory.merge(_cell_facts(frames), on=CELL_KEY, how="left", validate="many_to_one")
 
 
+@cached
+def oracle(frames: Frames) -> pd.DataFrame:
+    """Every request of the oracle with boot and container."""
+    return _placed(frames, frames.oracle)
+
+
+@cached
+def audit(frames: Frames) -> pd.DataFrame:
+    """Every request of the audit with boot and container."""
+    return _placed(frames, frames.audit)
+
+
+def _placed(frames: Frames, rows: pd.DataFrame) -> pd.DataFrame:
+    rows = rows.merge(_cell_facts(frames), on=CELL_KEY, how="left", validate="many_to_one")
+    return rows.rename(columns={"container_id": "container"})
+
+
 def _cell_facts(frames: Frames) -> pd.DataFrame:
     facts = frames.finished[[*CELL_KEY, "boot_id", "platform_cpu_share"]].rename(columns={"boot_id": "boot"})
     facts["platform_bound"] = facts.pop("platform_cpu_share") > PLATFORM_BOUND

@@ -85,14 +85,10 @@ def run(
     from bench.refresh import Reporter
     from bench.runner import Run
 
-    changes = overrides(settings or [])
-    if testbed is not None:
-        remote = "@" in testbed
-        changes |= {"testbed.kind": "ssh" if remote else testbed}
-        changes |= {"testbed.host": testbed} if remote else {}
+    changes = {**overrides(settings or []), **testbed_of(testbed)}
     for key, value in (("schemes", schemes), ("workloads", workloads)):
         if value is not None:
-            changes[key] = [name.strip() for name in value.split(",") if name.strip()]
+            changes[key] = names(value)
     resolved = config.load(profile, changes)
     root = out or RESULTS
     progress = Progress()
@@ -121,6 +117,37 @@ def report(
     from analysis import report as reports
 
     Console().print(f"report: {reports.write(run_folder, draft=draft)}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def audit(
+    profile: ProfileOption = "isolation",
+    testbed: Annotated[str | None, typer.Option(help="vm, local, or user@host[:port].")] = None,
+    schemes: Annotated[
+        str | None, typer.Option(help="Comma-separated; the control takes part anyway.")
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="Comma-separated channels or families, 'core', or 'all'.")
+    ] = None,
+    launcher_user: Annotated[str, typer.Option(help="unprivileged, root, or both.")] = "both",
+    judge: Annotated[Path | None, typer.Option(help="Only judge this run again.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where run folders go (default: results/).")] = None,
+    settings: SetOption = None,
+) -> None:
+    """Audit the isolation of schemes: what does one request leave for the next?"""
+    from bench.audit import command
+    from bench.paths import RESULTS
+
+    if judge is not None:
+        command.fail(command.judge(judge, Console()))
+        return
+    changes = {**overrides(settings or []), **testbed_of(testbed)}
+    if schemes is not None:
+        changes["schemes"] = command.with_control(names(schemes))
+    if channels is not None:
+        changes["experiments.audit.channels"] = names(channels)
+    users = ["unprivileged", "root"] if launcher_user == "both" else [launcher_user]
+    command.audit(profile, changes, users, out or RESULTS)
 
 
 @app.command()
@@ -174,6 +201,18 @@ def clean(
 app.command("kernel-test")(kernel_commands.kernel_test)
 app.command("kernel-cost")(kernel_commands.kernel_cost)
 app.command("regress")(kernel_commands.compare_kernels)
+
+
+def names(text: str) -> list[str]:
+    """A list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def testbed_of(option: str | None) -> dict[str, Any]:
+    """The profile's keys for --testbed."""
+    if option is None:
+        return {}
+    return {"testbed.kind": "ssh", "testbed.host": option} if "@" in option else {"testbed.kind": option}
 
 
 def overrides(pairs: list[str]) -> dict[str, Any]:

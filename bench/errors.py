@@ -21,7 +21,8 @@ BenchError
 ├── WorkloadError
 │   ├── WrongResultError      40  an action answered, but not what it must
 │   └── ActionError           41  an action failed, or its container did not start
-└── RunIncompleteError        50  the run ended, some cells failed or are missing
+├── RunIncompleteError        50  the run ended, some cells failed or are missing
+└── IsolationError            60  a scheme leaks what it does not own up to, or a probe is broken
 """
 
 from __future__ import annotations
@@ -173,3 +174,9 @@ class RunIncompleteError(BenchError):
     """The run ended, but some cells failed or are missing."""
 
     exit_status = 50
+
+
+class IsolationError(BenchError):
+    """The audit found an undeclared leak, or a probe that proves nothing."""
+
+    exit_status = 60

@@ -14,8 +14,6 @@ from bench.platforms.client import Client
 from bench.plugins import Scheme
 from bench.store.rows import AuditRow
 
-#: A look has so many requests between itself and the plant.
-LOOKS = (0, 1, 2, 5)
 #: Native time limit of a request; the platform's own time for a new container comes on top.
 REQUEST_S = 20.0
 MARGIN_S = 60.0
@@ -34,6 +32,8 @@ class Prober:
     scheme: Scheme
     launcher_user: str
     slowdown: float
+    #: So many requests are between a plant and each of its looks.
+    looks: tuple[int, ...]
 
     def probe(self, channel: ChannelInfo) -> Iterator[AuditRow]:
         """Plant, look, look again; a row for each request."""
@@ -44,7 +44,7 @@ class Prober:
         if channel.in_request:
             plant["text"] = secret.text
         calls: list[dict[str, Any]] = [plant]
-        calls += [look if further in LOOKS else {"kind": "filler"} for further in range(LOOKS[-1] + 1)]
+        calls += [look if n in self.looks else {"kind": "filler"} for n in range(max(self.looks) + 1)]
         first: list[Activation] = []
         if channel.carries:
             first = [self._record(self.client.invoke_async(self.action, calls.pop(0)))]
@@ -53,8 +53,10 @@ class Prober:
         pending = [self.client.invoke_async(self.action, call) for call in calls]
         records = [*first, *(self._record(activation) for activation in pending)]
         for step, record in enumerate(records):
-            kind = "plant" if step == 0 else "look" if step - 1 in LOOKS else "filler"
-            yield self._row(channel, step, kind, record)
+            kind = "plant" if step == 0 else "look" if step - 1 in self.looks else "filler"
+            moved = step + 1 < len(records) and records[step + 1].container_id != record.container_id
+            # Why a container was left may be known later than that it was.
+            yield self._row(channel, step, kind, self._record(record.id) if moved else record)
 
     def _record(self, activation: str) -> Activation:
         return self.client.activation(activation, timeout_s=(REQUEST_S + MARGIN_S) * self.slowdown)

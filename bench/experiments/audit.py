@@ -7,6 +7,7 @@ after more requests. See docs/audit.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
@@ -29,6 +30,8 @@ class Audit(Settings):
     """Which channels: names of channels, of families, "core" or "all"."""
 
     channels: tuple[str, ...] = Field((channels.ALL,), min_length=1)
+    #: A channel is looked at with so many requests since its plant.
+    looks: tuple[Annotated[int, Field(ge=0, le=100)], ...] = Field((0, 1, 2, 5), min_length=1)
 
     @field_validator("channels")
     @classmethod
@@ -43,14 +46,17 @@ def plan(
     settings: Audit, schemes: Sequence[Scheme], _workloads: Sequence[Workload], _pool_mb: int
 ) -> list[Cell]:
     """Every scheme × family of channels × repetition."""
-    families = dict.fromkeys(info.family for info in channels.select(settings.channels))
     return [
         Cell("audit", scheme, WORKLOAD, {"family": family}, repetition, MEMORY_MB)
         for scheme in schemes
         if not settings.schemes or scheme.name in settings.schemes
-        for family in families
+        for family in _families(settings.of(scheme.name))
         for repetition in range(settings.of(scheme.name).repetitions)
     ]
+
+
+def _families(settings: Audit) -> list[str]:
+    return list(dict.fromkeys(info.family for info in channels.select(settings.channels)))
 
 
 def measure(cell: Cell, bed: Bed, settings: Audit) -> Outcome:
@@ -69,7 +75,7 @@ def measure(cell: Cell, bed: Bed, settings: Audit) -> Outcome:
             timeout_ms=min(300_000, round(REQUEST_S * 1000 * bed.slowdown)),
             annotations={FRESH: True} if cell.scheme.spec.fresh_container else {},
         )
-        prober = Prober(bed.client, name, cell.scheme, user, bed.slowdown)
+        prober = Prober(bed.client, name, cell.scheme, user, bed.slowdown, settings.looks)
         try:
             for channel in group:
                 rows += prober.probe(channel)

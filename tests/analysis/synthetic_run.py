@@ -194,6 +194,47 @@ class Writer:
             boot_id=f"boot-{boot}",
         )
 
+    def oracle_cell(self, scheme, workload, *, count=4, boot=0):
+        control = scheme == "baseline"
+        rows = [
+            store.OracleRow(
+                index=index,
+                container_id=f"oracle-{scheme}-{workload}",
+                wrong="result.x is 2, must be 1" if control and index else "",
+                altered="result,globals,new file" if control and index else "new file" * (index > 0),
+            )
+            for index in range(count)
+        ]
+        self.record(
+            store.CellKey.of("oracle", scheme, workload, {}, 0), {"oracle": rows}, boot_id=f"boot-{boot}"
+        )
+
+    def audit_cell(self, scheme, family, channels, *, repetition=0, boot=0):
+        """`channels`: name -> other values of all its rows, or of ("plant"/"look") rows of that kind."""
+        rows = []
+        for channel, facts in channels.items():
+            for step, kind in enumerate(("plant", "look", "look")):
+                common = {k: v for k, v in facts.items() if k not in ("plant", "look")}
+                rows.append(
+                    store.AuditRow(
+                        **{
+                            "family": family,
+                            "channel": channel,
+                            "summary": f"what {channel} is.",
+                            "launcher_user": "nobody",
+                            "claim": "none" if scheme == "baseline" else "isolated",
+                            "step": step,
+                            "kind": kind,
+                            "further": step - 1 if step else None,
+                            "container_id": f"audit-{scheme}",
+                            **common,
+                            **facts.get(kind, {}),
+                        }
+                    )
+                )
+        key = store.CellKey.of("audit", scheme, "probe", {"family": family}, repetition)
+        self.record(key, {"audit": rows}, boot_id=f"boot-{boot}")
+
     def failed_cell(self, experiment, scheme, workload, error, hint):
         self.record(
             store.CellKey.of(experiment, scheme, workload, {}, 0), {}, status="failed", error=error, hint=hint
@@ -250,6 +291,14 @@ def write(
                         rate=4,
                         boot=boot,
                     )
+        for scheme in schemes:
+            writer.oracle_cell(scheme, workloads[0])
+            leaking = {"look": {"found": "in the variable"}}
+            writer.audit_cell(
+                scheme,
+                "memory",
+                {"module-global": leaking if scheme == "baseline" else {}, "freed-block": leaking},
+            )
         writer.failed_cell(
             "latency", "snapshot", "vidproc", "container did not start", "look at logs/snapshot.log"
         )

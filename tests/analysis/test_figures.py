@@ -6,7 +6,7 @@ import synthetic_run
 from matplotlib.colors import to_hex
 
 from analysis import frames
-from analysis.figures import all_figures, breakdown, latency, memory, overview, throughput
+from analysis.figures import all_figures, breakdown, latency, memory, overview, restore, throughput
 from analysis.plotting.canvas import digits, seconds
 from analysis.plotting.save import drawn, render
 from analysis.plotting.style import scheme_styles
@@ -34,6 +34,7 @@ def bars(figure, prefix):
 def test_all_figures_are_found_by_being_there():
     assert set(FIGURES) == {
         "overview", "latency", "breakdown", "throughput", "memory", "cold_start", "saturation",
+        "audit", "oracle", "restore",
     }  # fmt: skip
     assert next(iter(FIGURES)) == "overview"
 
@@ -163,3 +164,15 @@ def test_schemes_keep_their_colour_when_others_are_left_out():
 )
 def test_durations_are_written_with_three_digits(value, text):
     assert seconds(value) == text
+
+
+def test_parts_of_a_restore_add_up_to_what_the_container_was_busy(run):
+    table = restore.table(run)
+    assert set(table["scheme"]) == {"baseline", "fork"}  # cold has none
+    told = table[table["told"]]
+    assert len(told)
+    for row in told.itertuples():
+        parts = sum(getattr(row, name) for name in restore.SEGMENTS)
+        assert parts == pytest.approx(row.restore_s, rel=1e-6)
+        assert row.files_s == pytest.approx(row.restore_s / 4, rel=1e-3)
+    assert "most goes to" in restore.finding(table)

@@ -102,6 +102,9 @@ class Channel:
     def prepare(self) -> None:
         """At the action's import."""
 
+    def settle(self) -> None:
+        """At the action's import too, when all channels are prepared."""
+
     def plant(self, secret: Secret) -> Any:
         """Hide the secret."""
         raise NotImplementedError

@@ -35,7 +35,7 @@ class Left(Channel):
 
     kind = ""
 
-    def prepare(self) -> None:
+    def settle(self) -> None:
         self.before = set(opened().values())
 
     def look(self, secret: Secret, carried: Any) -> str:
@@ -53,8 +53,7 @@ class Left(Channel):
 class Anonymous(Left):
     """One whose link says its kind only: there are more of them than before."""
 
-    def prepare(self) -> None:
-        self.before = set()
+    def settle(self) -> None:
         self.count = sum(self.kind in link for link in opened().values())
 
     def look(self, secret: Secret, carried: Any) -> str:

@@ -76,7 +76,9 @@ class Tampered(Channel):
         """Of the folder and all in it."""
         found = {self.folder.name: portrait(self.folder)}
         for path in sorted(self.folder.rglob("*"))[:SHOWN]:
-            found[os.fsencode(path.relative_to(self.folder)).decode(errors="backslashreplace")] = portrait(path)
+            found[os.fsencode(path.relative_to(self.folder)).decode(errors="backslashreplace")] = portrait(
+                path
+            )
         return found
 
     def look(self, secret: Secret, carried: Any) -> str:

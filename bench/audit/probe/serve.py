@@ -34,6 +34,8 @@ def prepare(families: Sequence[str], names: Sequence[str]) -> None:
         if name in names:
             CHANNELS[name] = kind()
             CHANNELS[name].prepare()
+    for channel in CHANNELS.values():
+        channel.settle()
 
 
 def main(args: dict[str, Any]) -> dict[str, Any]:
