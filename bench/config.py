@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,9 @@ def resolve(name: str, data: Mapping[str, Any], where: str) -> Resolved:
     _check_names(profile.workloads, all_workloads, f"{where}: workloads", problems)
     named = {*profile.schemes, *(name for chosen in settings.values() for name in chosen.schemes)}
     picked_schemes = [
-        s for n, s in all_schemes.items() if n in named or not (profile.schemes or s.spec.named_only)
+        _as_named(s) if n in profile.schemes else s
+        for n, s in all_schemes.items()
+        if n in named or not (profile.schemes or s.spec.named_only)
     ]
     if profile.testbed.kind != "vm" and not profile.schemes:
         picked_schemes = [s for s in picked_schemes if not s.spec.needs_kernel]
@@ -144,6 +147,11 @@ def resolve(name: str, data: Mapping[str, Any], where: str) -> Resolved:
     if problems:
         raise ConfigError(problems, hint=HINT)
     return Resolved(name, profile, tuple(picked_schemes), tuple(picked_workloads), settings)
+
+
+def _as_named(scheme: Scheme) -> Scheme:
+    """A scheme that the whole profile names takes part in all its experiments."""
+    return dataclasses.replace(scheme, spec=scheme.spec.model_copy(update={"named_only": False}))
 
 
 def _settings(tables: object, where: str, problems: list[str]) -> dict[str, experiments.Settings]:

@@ -4,6 +4,7 @@ import pytest
 
 from bench import config, plugins
 from bench.errors import ConfigError
+from bench.runner import plan
 
 GOOD = """
 description = "a test"
@@ -133,3 +134,20 @@ def test_a_testbed_without_our_kernel_leaves_out_what_needs_it(tmp_path, monkeyp
     assert "patched" in {scheme.name for scheme in config.load(path).schemes}
     local = config.load(path, {"testbed.kind": "local"})
     assert "patched" not in {scheme.name for scheme in local.schemes}
+
+
+def test_a_scheme_that_must_be_named_takes_part_where_it_is(tmp_path):
+    """In the one experiment that names it; in all when the profile does."""
+    profile = tmp_path / "ablation.toml"
+    named = '[experiments.restore]\nschemes = ["rewind-profile"]\n'
+    profile.write_text('description = "x"\n[experiments.latency]\n' + named)
+    cells = plan(config.load(str(profile)))
+    assert {cell.scheme.name for cell in cells if cell.experiment == "restore"} == {"rewind-profile"}
+    others = {cell.scheme.name for cell in cells if cell.experiment == "latency"}
+    assert "rewind" in others
+    assert "rewind-profile" not in others
+    cells = plan(config.load(str(profile), {"schemes": ["rewind-profile"]}))
+    assert {(cell.experiment, cell.scheme.name) for cell in cells} == {
+        ("latency", "rewind-profile"),
+        ("restore", "rewind-profile"),
+    }

@@ -25,6 +25,8 @@ META = FigureMeta(
     order=35,
 )
 _COLUMNS = 3
+#: The first of these that was run: the restores of one experiment.
+EXPERIMENTS = ("restore", "latency", "saturation")
 _NS = 1e-9
 #: Part -> columns of the restores table that it is made of.
 PARTS: dict[str, tuple[str, ...]] = {
@@ -46,7 +48,7 @@ SEGMENTS: dict[str, dict[str, Any]] = {
 
 def restores(frames: Frames) -> pd.DataFrame:
     """Every measured request that was followed by a restore, with its parts in seconds (0: not told)."""
-    rows = obs.of_experiment(obs.requests(frames), "latency", "saturation")
+    rows = obs.of_experiment(obs.requests(frames), *EXPERIMENTS)
     rows = rows[~rows["warmup"] & rows["ok"] & rows["busy_after_s"].notna()]
     wanted = sorted({name for names in PARTS.values() for name in names})
     told = frames.restores[["activation_id", *wanted]].drop_duplicates("activation_id")
@@ -75,7 +77,7 @@ def table(frames: Frames) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame, frames: Frames) -> Figure:
     """A panel per workload, a stacked bar per scheme."""
-    rows = obs.of_experiment(obs.requests(frames), "latency", "saturation")
+    rows = obs.of_experiment(obs.requests(frames), *EXPERIMENTS)
     schemes = frames.schemes(table["scheme"])
     panels = list(dict.fromkeys(zip(table["params"], table["action"], strict=True)))
     columns = min(_COLUMNS, len(panels))

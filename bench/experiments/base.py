@@ -30,6 +30,10 @@ class Settings(Strict):
     #: Scheme name -> other values for it, e.g. fewer requests where each takes seconds.
     scheme: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
+    def takes(self, scheme: Scheme) -> bool:
+        """Whether the scheme takes part; one that must be named only where it is."""
+        return scheme.name in self.schemes if self.schemes else not scheme.spec.named_only
+
     def of(self, scheme: str) -> Self:
         """The settings as they are for this scheme."""
         own = self.scheme.get(scheme)
@@ -124,7 +128,7 @@ def sweep(
     return [
         Cell(experiment, scheme, workload, {}, repetition, pool_mb)
         for scheme in schemes
-        if not settings.schemes or scheme.name in settings.schemes
+        if settings.takes(scheme)
         for workload in workloads
         if not settings.workloads or workload.name in settings.workloads
         for repetition in range(settings.of(scheme.name).repetitions)

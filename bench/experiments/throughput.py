@@ -40,7 +40,7 @@ def plan(
             "throughput", scheme, None, {"pool_mb": pool, "rate_per_s": settings.rate_per_s}, repetition, pool
         )
         for scheme in schemes
-        if not settings.schemes or scheme.name in settings.schemes
+        if settings.takes(scheme)
         for pool in settings.pools_mb
         for repetition in range(settings.of(scheme.name).repetitions)
     ]

@@ -3,4 +3,4 @@
 from actionloop.rewinding import Rewinding
 from rewind import Flags
 
-SCHEME = Rewinding(Flags.FULL_WALK, files=True)
+SCHEME = Rewinding(Flags.FULL_WALK, files=True, figures=True)

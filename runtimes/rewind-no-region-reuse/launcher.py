@@ -3,4 +3,4 @@
 from actionloop.rewinding import Rewinding
 from rewind import Flags
 
-SCHEME = Rewinding(Flags.NO_REGION_REUSE, files=True)
+SCHEME = Rewinding(Flags.NO_REGION_REUSE, files=True, figures=True)

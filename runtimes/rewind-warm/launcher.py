@@ -2,4 +2,4 @@
 
 from actionloop.rewinding import Rewinding
 
-SCHEME = Rewinding(files=True, warm_up=True)
+SCHEME = Rewinding(files=True, figures=True, warm_up=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: Nobody's data, for a call before the checkpoint (runtimes/rewind-warm).
+WARM_UP = {"name": "nobody"}
+
 
 def main(args: dict[str, Any]) -> dict[str, Any]:
     """Greet `name`."""
