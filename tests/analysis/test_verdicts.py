@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import synthetic_run
 
@@ -151,3 +154,13 @@ def test_the_matrix_draws_every_verdict_and_says_the_leaks(tmp_path):
     assert set(table["shown"]) == {"leaks", "left", "clean", "refused"}
     assert "mine leaks 2 of 4 channels (1 of them without saying so)" in figure.finding(table)
     assert figure.draw(table, run).axes
+
+
+@pytest.mark.parametrize(("channels", "status"), [({"one": LEAK}, 60), ({"one": CLEAN}, 0)])
+def test_the_command_ends_with_a_status_of_its_own(tmp_path, channels, status):
+    audited(tmp_path, baseline={"one": LEAK}, mine=channels)
+    argv = [sys.executable, "-m", "bench", "audit", "--judge", str(tmp_path)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+    assert said.returncode == status, said.stderr
+    assert ("mine / one (nobody): leaks" in said.stderr) is (status == 60)
+    assert "baseline" in said.stdout

@@ -240,75 +240,70 @@ class ProcessName(Attribute):
         return Path("/proc/self/comm").read_text().strip()
 
 
-class Prctl(Attribute):
-    """An attribute that prctl reads and writes."""
+class Prctl(Channel):
+    """An attribute that prctl reads and writes; a request's own may differ from the launcher's."""
 
-    ask = 0
+    set_by, read_by, planted = 0, 0, 1
+    #: The value is told through a pointer.
     told = False
 
-    def read(self) -> Any:
-        if not self.told:
-            return libc.prctl(self.ask, 0, 0, 0, 0)
+    def plant(self, secret: Secret) -> None:
+        if self._read() == self.planted:
+            refuse(errno.EALREADY)
+        checked(libc.prctl(self.set_by, self.planted, 0, 0, 0))
+
+    def look(self, secret: Secret, carried: Any) -> str:
+        return f"it is {self.planted}" if self._read() == self.planted else ""
+
+    def _read(self) -> int:
         value = ctypes.c_int()
-        checked(libc.prctl(self.ask, ctypes.byref(value), 0, 0, 0))
+        if not self.told:
+            return int(libc.prctl(self.read_by, 0, 0, 0, 0))
+        checked(libc.prctl(self.read_by, ctypes.byref(value), 0, 0, 0))
         return value.value
 
 
 class Dumpable(Prctl):
-    """Whether the process can be read by others of its user."""
+    """That the process cannot be read by others of its user."""
 
-    name, ask, alone = "dumpable", PR_GET_DUMPABLE, True
-
-    def plant(self, secret: Secret) -> None:
-        checked(libc.prctl(PR_SET_DUMPABLE, 1 - self.before, 0, 0, 0))
+    name, alone = "dumpable", True
+    set_by, read_by, planted = PR_SET_DUMPABLE, PR_GET_DUMPABLE, 0
 
 
 class ParentDeathSignal(Prctl):
     """The signal at the parent's death."""
 
-    name, ask, told = "parent-death-signal", PR_GET_PDEATHSIG, True
-
-    def plant(self, secret: Secret) -> None:
-        checked(libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGUSR2), 0, 0, 0))
+    name = "parent-death-signal"
+    set_by, read_by, told, planted = PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, True, int(signal.SIGUSR2)
 
 
 class Subreaper(Prctl):
-    """Whether orphans become its children."""
+    """That orphans become its children."""
 
-    name, ask, told = "subreaper", PR_GET_CHILD_SUBREAPER, True
-
-    def plant(self, secret: Secret) -> None:
-        checked(libc.prctl(PR_SET_CHILD_SUBREAPER, 1 - self.before, 0, 0, 0))
+    name = "subreaper"
+    set_by, read_by, told = PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER, True
 
 
 class TimerSlack(Prctl):
     """How late its timers may be."""
 
-    name, ask = "timer-slack", PR_GET_TIMERSLACK
-
-    def plant(self, secret: Secret) -> None:
-        checked(libc.prctl(PR_SET_TIMERSLACK, 123_457, 0, 0, 0))
+    name = "timer-slack"
+    set_by, read_by, planted = PR_SET_TIMERSLACK, PR_GET_TIMERSLACK, 123_457
 
 
 class HugePagesOff(Prctl):
-    """Whether it may have huge pages."""
+    """That it has no huge pages."""
 
-    name, ask = "huge-pages-off", PR_GET_THP_DISABLE
-
-    def plant(self, secret: Secret) -> None:
-        checked(libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+    name = "huge-pages-off"
+    set_by, read_by = PR_SET_THP_DISABLE, PR_GET_THP_DISABLE
 
 
 class NoNewPrivileges(Prctl):
     """That it can gain no privileges, for good."""
 
-    name, ask, alone = "no-new-privileges", PR_GET_NO_NEW_PRIVS, True
+    name, alone = "no-new-privileges", True
+    set_by, read_by = PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS
     refused = {"nobody": "EALREADY"}  # noqa: RUF012  it starts so
-
-    def plant(self, secret: Secret) -> None:
-        if self.before == 1:
-            refuse(errno.EALREADY)
-        checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 class SeccompFilter(Channel):
