@@ -66,8 +66,8 @@ class Testbed:
     host: Host
     products: Products
     facts: TestbedFacts
-    #: Path on the testbed -> path in every action container.
-    mounts: Mapping[str, str]
+    #: Folder of the schemes' services on it; "": they need none.
+    services: str
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ def open_testbed(resolved: Resolved, folder: RunFolder, progress: Progress) -> I
         folder.manifest.testbed = facts
         folder.write_manifest()
         of_runtimes = products.of_runtimes()
-        with services(host, resolved.schemes, of_runtimes, folder.path.name, progress) as mounts:
-            yield Testbed(host, products, facts, mounts)
+        with services(host, resolved.schemes, of_runtimes, folder.path.name, progress) as where:
+            yield Testbed(host, products, facts, where)
 
 
 @contextlib.contextmanager
@@ -181,7 +181,7 @@ def provision(
 ) -> Iterator[Ready]:
     """The platform with a pool of this size on the testbed, for the length of the block."""
     settings = platform_settings(resolved, pool_mb, testbed.facts.cpus)
-    settings = msgspec.structs.replace(settings, mounts=dict(testbed.mounts))
+    settings = msgspec.structs.replace(settings, socket_service=testbed.services)
     image = testbed.products.images.reference(PLATFORM)
     log = folder.logs / f"platform-{pool_mb}.log"
     host = testbed.host

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +138,8 @@ def _deploy_there(
     config = _put_files(host, settings, run_label, folder)
     with contextlib.ExitStack() as stack:
         try:
-            container = _run(host.docker(), image, folder, port, run_label)
+            shared = [path for path in (SOCKET, folder, settings.socket_service) if path]
+            container = _run(host.docker(), image, folder, port, run_label, shared)
         except Failed as error:
             raise DockerError(
                 f"the platform does not start on {host.name}: {error}",
@@ -188,7 +189,7 @@ def _put_files(host: Host, settings: PlatformSettings, run_label: str, folder: s
     return config
 
 
-def _run(client: Any, image: str, folder: str, port: int, run_label: str) -> Container:
+def _run(client: Any, image: str, folder: str, port: int, run_label: str, shared: Sequence[str]) -> Container:
     name = f"rewind-bench-platform-{port}"
     with contextlib.suppress(docker.errors.NotFound):
         client.containers.get(name).remove(force=True)  # of a run that was killed
@@ -199,7 +200,7 @@ def _run(client: Any, image: str, folder: str, port: int, run_label: str) -> Con
         name=name,
         detach=True,
         network_mode="host",
-        volumes={path: {"bind": path, "mode": "rw"} for path in (SOCKET, folder)},
+        volumes={path: {"bind": path, "mode": "rw"} for path in shared},
         labels={"rewind-bench": run_label, ROLE: "platform"},
     )
     return container

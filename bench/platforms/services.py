@@ -2,8 +2,9 @@
 
 A service, RUNTIME/FOLDER, is a folder with __main__.py in that runtime's own, and so in its image: it
 runs as a container of that image, with the testbed's process numbers and all rights. It is given
-`--folder FOLDER`, of which `socket/` is mounted into every action container, and `--host PATH`, where
-the testbed's root file system is seen.
+`--folder FOLDER`, and `--host PATH`, where the testbed's root file system is seen. Containers connect to
+it by a socket of their own, which the platform asks the service for; FOLDER/socket is a shared one for
+platforms that mount the same into every container.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ import docker.errors
 import requests
 from docker.models.containers import Container
 
-from bench.errors import DockerError, PlatformError
+from bench.errors import BenchError, DockerError, PlatformError
 from bench.hosts.base import Host
 from bench.platforms.deploy import ROLE
 from bench.plugins import Scheme
 from bench.progress import Progress
 
 FOLDER = "/run/rewind-bench/services"
-INSIDE = "/run/rewind-bench"
 HOST_ROOT = "/proc/1/root"
 IN_IMAGE = "/usr/lib/rewind-bench/scheme"
 PYTHON = "/usr/bin/python3.11"
@@ -40,8 +40,8 @@ def services(
     images: Mapping[str, str],
     run_label: str,
     progress: Progress,
-) -> Iterator[dict[str, str]]:
-    """The services of these schemes for the length of the block; yields what containers must mount.
+) -> Iterator[str]:
+    """The services of these schemes for the length of the block; yields their folder, "" without any.
 
     `images` maps a runtime to its image on the testbed.
     Raises DockerError, PlatformError, HostLostError.
@@ -52,7 +52,7 @@ def services(
             with progress.stage(f"service {service}"):
                 image = images[service.partition("/")[0]]
                 stack.enter_context(running(host, service, image, run_label))
-        yield {f"{FOLDER}/socket": INSIDE} if wanted else {}
+        yield FOLDER if wanted else ""
 
 
 @contextlib.contextmanager
@@ -85,8 +85,9 @@ def running(host: Host, service: str, image: str, run_label: str) -> Iterator[Co
         _until_ready(container, service)
         yield container
     finally:
-        with contextlib.suppress(*Failed):
+        with contextlib.suppress(*Failed, BenchError):
             container.remove(force=True)
+            host.run(["rm", "-rf", FOLDER])
 
 
 def _until_ready(container: Container, service: str) -> None:

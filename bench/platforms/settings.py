@@ -46,6 +46,8 @@ class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     env: dict[str, str] = {}
     #: Path on the testbed -> path in every action container, read-only.
     mounts: dict[str, str] = {}
+    #: Folder on the testbed of a service with a socket for each container; "": there is none.
+    socket_service: str = ""
     keep_alive: bool = True
 
     def config(self, *, published: bool, run_label: str, seccomp_path: str, database: str) -> Config:
@@ -57,6 +59,7 @@ class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             seccomp_profile=seccomp_path,
             env=self.env,
             mounts=self.mounts,
+            socket_service=self.socket_service,
             labels={"rewind-bench": run_label},
             max_parallel_runs=self.max_parallel_runs,
         )

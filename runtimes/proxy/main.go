@@ -19,6 +19,10 @@ func main() {
 	listen := flag.String("listen", ":8080", "address to listen on")
 	folder := flag.String("actions", "./action", "folder below which actions are unpacked")
 	flag.Parse()
+	if err := private(); err != nil {
+		fmt.Fprintln(os.Stderr, "proxy:", err)
+		os.Exit(1)
+	}
 
 	proxy := server.New(server.Settings{
 		Folder:      *folder,

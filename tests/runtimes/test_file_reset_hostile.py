@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from actionloop.filereset import FileReset, FileResetError
 from files_fixture import FakeContainer, Refused, Service, make_image
+
+from bench.platforms.embedded.own_socket import close_socket, open_socket
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -214,3 +217,21 @@ def test_cost_follows_what_changed(start):
     print(best)
     assert best[20] < 3e6
     assert best[0] < best[20] < best[200]
+
+
+def test_a_socket_of_its_own(service):
+    """Asked for on the control socket, there after a restart, gone when the container is."""
+    folder = Path(open_socket(str(service.folder), "wsk0_1_guest_hello"))
+    service.kill()
+    service.start()
+    client = FileReset(str(folder / "files"))
+    with pytest.raises(FileResetError, match=r"is a writable volume|no overlay"):
+        client.checkpoint()  # it answers
+    close_socket(str(service.folder), "wsk0_1_guest_hello")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", "x" * 300, ".hidden"])
+def test_names_of_sockets_are_names(service, name):
+    with pytest.raises(OSError, match="made no socket"):
+        open_socket(str(service.folder), name)

@@ -14,7 +14,8 @@ from bench.build.images import ARCHIVE_NAME, image_set, images_step
 from bench.build.step import ensure
 from bench.hosts.vm import boot
 from bench.paths import RUNTIMES
-from bench.platforms.services import FOLDER, INSIDE, running
+from bench.platforms.embedded.own_socket import INSIDE
+from bench.platforms.services import FOLDER, running
 from bench.plugins import schemes, workloads
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(2400)]
@@ -113,6 +114,11 @@ class Running:
     def ready(self):
         return httpx.get(self.url + "/ready", timeout=120, trust_env=False)
 
+    def await_ready(self):
+        answer = self.ready()
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
 
 @pytest.fixture(scope="module")
 def guest():
@@ -137,7 +143,7 @@ def test_a_request_finds_nothing_of_earlier_ones(guest, service, scheme, user):
         running_one.started()
         for n in range(8):
             replies.append(running_one.run(n=n))
-            assert running_one.ready().json()["ready"] is True
+            running_one.await_ready()
     assert {reply["uid"] for reply in replies} == {0 if user == "root" else 65534}
     assert [(reply["count"], reply["kept"]) for reply in replies] == [(1, [n]) for n in range(8)]
     for name in RANDOM:
@@ -149,7 +155,7 @@ def test_a_request_finds_nothing_of_earlier_ones(guest, service, scheme, user):
 def test_parts_of_a_restore_are_told(guest, service):
     with guest.container("rewind-profile") as running_one:
         running_one.started().run(n=1)
-        told = running_one.ready().json()
+        told = running_one.await_ready()
     parts = ("rendezvous_ns", "vma_ns", "pages_ns", "files_ns", "flush_ns")
     figures = told["restore"]
     assert figures["generation"] == 1
@@ -173,7 +179,7 @@ def test_what_cannot_be_restored_retires_the_container(guest, service, harm, rea
         running_one.started().run(n=1, harm=harm)
         answer = running_one.ready()
         if reason is None:
-            assert answer.json()["ready"] is True
+            assert answer.json().get("ready") is True, answer.text
             assert running_one.run(n=2)["kept"] == [2]
             return
         assert answer.status_code == 503
@@ -195,13 +201,13 @@ def test_too_many_new_files_retire_the_container_and_the_service_lives(guest, se
 def test_the_service_is_killed_and_comes_back(guest, service):
     with guest.container("rewind") as running_one:
         before = running_one.started().run(n=1)
-        assert running_one.ready().json()["ready"] is True
+        running_one.await_ready()
         service.kill()
         service.start()
         for n in range(3):
             reply = running_one.run(n=n)
             assert (reply["files"], reply["kept"]) == (before["files"], [n])
-            assert running_one.ready().json()["ready"] is True
+            running_one.await_ready()
 
 
 def refused(running_one, *words):

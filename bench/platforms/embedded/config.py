@@ -77,6 +77,8 @@ class Containers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     env: dict[str, str] = {}
     #: HOST-PATH -> CONTAINER-PATH, read-only (a socket can be connected to all the same).
     mounts: dict[str, str] = {}
+    #: Folder of a service that makes each container a socket of its own; see own_socket.py.
+    socket_service: str = ""
     #: On top of the platform's own labels, e.g. {"rewind-bench": RUN}.
     labels: dict[str, str] = {}
     max_parallel_runs: int = 10

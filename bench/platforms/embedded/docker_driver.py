@@ -23,6 +23,7 @@ from bench.errors import ConfigError, DockerError
 from bench.platforms.embedded.config import DEFAULT_PORT, Config
 from bench.platforms.embedded.driver import Container, ContainerSpec, PullError, StartError
 from bench.platforms.embedded.logs import LogSplitter, Stream
+from bench.platforms.embedded.own_socket import INSIDE, close_socket, open_socket
 
 PROXY_PORT = "8080/tcp"
 #: Marks every container of ours; the value is the run's name where the settings give one.
@@ -89,6 +90,8 @@ class DockerDriver:
             await self._in_thread(self._others, _remove, container.handle[0])
         except Failed as error:
             log.error("container %s is not removed: %s", container.name, error)  # noqa: TRY400
+        if self._settings.socket_service:
+            await self._in_thread(self._others, close_socket, self._settings.socket_service, container.name)
         container.gone.set()
 
     async def pause(self, container: Container) -> None:
@@ -174,7 +177,7 @@ class DockerDriver:
         assert self._client is not None  # noqa: S101 - connected first
         try:
             made = self._client.containers.create(spec.image, **self._arguments(spec, core))
-        except Failed as error:
+        except Failed as error:  # also of the service that makes sockets
             if isinstance(error, ImageNotFound):
                 self._images.discard(spec.image)
             raise StartError(f"docker create {spec.image}: {error}") from error
@@ -196,9 +199,13 @@ class DockerDriver:
         if shares is None:
             shares = max(2, CPU_SHARES * spec.memory_mb // self._user_memory_mb)
         label = re.sub(r"[^a-zA-Z0-9_.-]", "", spec.label)
+        name = f"wsk{self._invoker}_{spec.number}_{label}"
+        mounts = dict(settings.mounts)
+        if settings.socket_service:
+            mounts[open_socket(settings.socket_service, name)] = INSIDE
         published = settings.address == "published"
         return {
-            "name": f"wsk{self._invoker}_{spec.number}_{label}",
+            "name": name,
             "labels": {LABEL: "", **settings.labels, LABEL_PORT: str(self._port), LABEL_ACTION: label},
             "mem_limit": f"{spec.memory_mb}m",
             "memswap_limit": f"{spec.memory_mb}m",
@@ -212,7 +219,7 @@ class DockerDriver:
             "cap_drop": list(settings.cap_drop),
             "security_opt": [f"seccomp={self._seccomp}"] if self._seccomp else None,
             "environment": settings.env,
-            "volumes": {host: {"bind": inside, "mode": "ro"} for host, inside in settings.mounts.items()},
+            "volumes": {host: {"bind": inside, "mode": "ro"} for host, inside in mounts.items()},
             "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "1"}),
         }
 

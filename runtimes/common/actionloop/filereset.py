@@ -17,7 +17,7 @@ HEAD_BYTES = len(MAGIC) + 1
 NONCE_BYTES = 16
 REPLY_BYTES = 4096
 #: How long a service that is being restarted is waited for, and how long an answer may take.
-AWAY_S = 10.0
+AWAY_S = 30.0
 ANSWER_S = 60.0
 POLL_S = 0.005
 

@@ -1,8 +1,9 @@
 """The file reset service: puts back what a container's requests did to its files.
 
-A root process on the testbed. `--folder` gets `socket/files` (its folder is mounted into containers) and
-`records/`; `--host` is where the host's root file system is seen, for a service in a container
-(/proc/1/root with the host's process numbers).
+A root process on the testbed. `--folder` gets `socket/files` (that folder is mounted into all
+containers), `own/NAME/files` for containers that have one to themselves, `control` and `records/`;
+`--host` is where the host's root file system is seen, for a service in a container (/proc/1/root with
+the host's process numbers).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main() -> None:
     sys.setswitchinterval(SWITCH_S)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    server = Server(chosen.folder / "socket" / "files", Registry(chosen.folder / "records", chosen.host))
+    server = Server(chosen.folder, Registry(chosen.folder / "records", chosen.host))
     log.info("ready")
     server.run()
 
