@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import io
 
 import pytest
 import synthetic_run
+from rich.console import Console
 
 from analysis import frames, verdicts
 from analysis.figures import audit as figure
 from bench import store
+from bench.audit import command
+from bench.errors import IsolationError
 
 LEAK = {"look": {"found": "in the variable"}}
 CLEAN: dict = {}
@@ -156,11 +158,16 @@ def test_the_matrix_draws_every_verdict_and_says_the_leaks(tmp_path):
     assert figure.draw(table, run).axes
 
 
-@pytest.mark.parametrize(("channels", "status"), [({"one": LEAK}, 60), ({"one": CLEAN}, 0)])
-def test_the_command_ends_with_a_status_of_its_own(tmp_path, channels, status):
-    audited(tmp_path, baseline={"one": LEAK}, mine=channels)
-    argv = [sys.executable, "-m", "bench", "audit", "--judge", str(tmp_path)]
-    said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
-    assert said.returncode == status, said.stderr
-    assert ("mine / one (nobody): leaks" in said.stderr) is (status == 60)
-    assert "baseline" in said.stdout
+def test_the_command_tells_the_leaks_and_has_an_exit_status_of_its_own(tmp_path):
+    audited(tmp_path, baseline={"one": LEAK}, mine={"one": LEAK, "two": CLEAN})
+    with pytest.raises(IsolationError, match=r"mine / one \(nobody\): leaks") as caught:
+        command.fail(command.judge(tmp_path, Console(file=io.StringIO())))
+    assert caught.value.exit_status == 60
+
+
+def test_the_command_counts_verdicts_and_is_content_without_problems(tmp_path):
+    audited(tmp_path, baseline={"one": LEAK}, mine={"one": CLEAN})
+    said = io.StringIO()
+    command.fail(command.judge(tmp_path, Console(file=said, width=100)))
+    assert "baseline" in said.getvalue()
+    assert "mine" in said.getvalue()
