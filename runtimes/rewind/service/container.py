@@ -17,6 +17,7 @@ from record import Blob, load, save
 from single import SingleFile
 from system import BENEATH, openat2
 from tree import Tree
+from wayback import reset
 
 STEPS = 20_000
 #: Generous, for emulated machines.
@@ -69,7 +70,7 @@ class Container:
                 raise Refused("its root is another one than at the checkpoint")
             layers = Layers(about["upper"], tuple(about["lower"]))
             self._attach(Writable(layers, tuple(about["memory"]), tuple(about["files"])))
-            for part in (*self._trees, *self._files):
+            for part in self._parts():
                 _put_entries(part, entries[part.name])
 
     def reset(self) -> dict[str, int]:
@@ -77,7 +78,7 @@ class Container:
         began_ns = time.monotonic_ns()
         with self._lock:
             budget = Budget(STEPS, SECONDS)
-            changed = sum(tree.reset(budget) for tree in self._trees)
+            changed = sum(reset(tree, budget) for tree in self._trees)
             changed += sum(single.reset() for single in self._files)
         return {"entries": changed, "ns": time.monotonic_ns() - began_ns}
 
@@ -115,10 +116,13 @@ class Container:
             "memory": found.memory,
             "files": found.files,
         }
-        save(self._file, about, {part.name: part.entries for part in (*self._trees, *self._files)})
+        save(self._file, about, {part.name: part.entries for part in self._parts()})
+
+    def _parts(self) -> list[Tree | SingleFile]:
+        return [*self._trees, *self._files]
 
     def _count(self) -> int:
-        return sum(len(part.entries) for part in (*self._trees, *self._files))
+        return sum(len(part.entries) for part in self._parts())
 
     def _open(self, path: str) -> int:
         found = os.open(path, FOLDER | os.O_CLOEXEC)
