@@ -49,6 +49,7 @@ class RestoreRow(msgspec.Struct, frozen=True, kw_only=True):
     container_id: str
     generation: int | None = None
     checkpoint_ns: int | None = None
+    file_checkpoint_ns: int | None = None
     rewind_ns: int | None = None
     rendezvous_ns: int | None = None
     vma_ns: int | None = None

@@ -76,6 +76,7 @@ RESTORES = pa.schema(
         pa.field("container_id", pa.string(), nullable=False),
         pa.field("generation", pa.int64()),  # rewinds to this checkpoint
         pa.field("checkpoint_ns", pa.int64()),
+        pa.field("file_checkpoint_ns", pa.int64()),  # the file reset service's own time
         pa.field("rewind_ns", pa.int64()),  # the whole call; the next five are its parts
         pa.field("rendezvous_ns", pa.int64()),  # bringing threads together
         pa.field("vma_ns", pa.int64()),  # the layout of the address space

@@ -254,6 +254,7 @@ def _parts(busy_ns, rng):
         "rewind_ns": sum(parts.values()) + 5_000,
         "file_reset_ns": busy_ns // 4,
         "checkpoint_ns": 900_000,
+        "file_checkpoint_ns": 300_000,
         "copied": 50 + rng.randrange(20),
         "log_bytes": 64 << 12,
     }

@@ -6,7 +6,16 @@ import synthetic_run
 from matplotlib.colors import to_hex
 
 from analysis import frames
-from analysis.figures import all_figures, breakdown, latency, memory, overview, restore, throughput
+from analysis.figures import (
+    all_figures,
+    breakdown,
+    checkpoint,
+    latency,
+    memory,
+    overview,
+    restore,
+    throughput,
+)
 from analysis.plotting.canvas import digits, seconds
 from analysis.plotting.save import drawn, render
 from analysis.plotting.style import scheme_styles
@@ -34,7 +43,7 @@ def bars(figure, prefix):
 def test_all_figures_are_found_by_being_there():
     assert set(FIGURES) == {
         "overview", "latency", "breakdown", "throughput", "memory", "cold_start", "saturation",
-        "audit", "oracle", "restore",
+        "audit", "oracle", "restore", "checkpoint",
     }  # fmt: skip
     assert next(iter(FIGURES)) == "overview"
 
@@ -176,3 +185,10 @@ def test_parts_of_a_restore_add_up_to_what_the_container_was_busy(run):
         assert parts == pytest.approx(row.restore_s, rel=1e-6)
         assert row.files_s == pytest.approx(row.restore_s / 4, rel=1e-3)
     assert "most goes to" in restore.finding(table)
+
+
+def test_a_checkpoint_counts_once_for_each_container(run):
+    table = checkpoint.table(run)
+    told = run.restores[run.restores["checkpoint_ns"].notna()]
+    assert table["n"].sum() == told["container_id"].nunique()
+    assert set(table["checkpoint_s"].round(9)) == {0.0012}

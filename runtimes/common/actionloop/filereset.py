@@ -36,11 +36,11 @@ class FileReset:
         self._path = path
         self._connection: _socket.socket | None = None
 
-    def checkpoint(self) -> None:
-        """Have the service remember the container's files; FileResetError."""
+    def checkpoint(self) -> dict[str, int]:
+        """Have the service remember the container's files; what it took. FileResetError."""
         try:
             self._connection = self._connect()
-            self._exchange(self._connection, CHECKPOINT)
+            return self._exchange(self._connection, CHECKPOINT)
         except OSError as error:
             raise FileResetError(
                 f"no file reset service at {self._path}: {error.strerror or error}"

@@ -55,7 +55,8 @@ class Rewinding(Scheme):
         gc.freeze()  # as in fork: a collection would write to every object, and so to every page
         try:
             if self._files is not None:
-                self._files.checkpoint()
+                took = self._files.checkpoint()
+                self.exchange.ready.figures["file_checkpoint_ns"] = took["ns"]
             generation = checkpoint(self._flags)
         except (FileResetError, RewindError) as error:
             raise CannotStartError(str(error)) from error
