@@ -94,6 +94,7 @@ class Channel:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.family = cls.__module__.rpartition(".")[2]
+        cls.core = bool(cls.__dict__.get("core"))  # of each its own
         if "name" in cls.__dict__:
             if cls.name in REGISTRY:
                 raise ValueError(f"two channels are called {cls.name}")

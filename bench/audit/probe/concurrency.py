@@ -221,8 +221,8 @@ class Tracer(Channel):
 class ProxyMemory(Channel):
     """The memory of the action proxy, through which every request goes."""
 
-    name, alone, in_request = "proxy-memory", True, True
-    refused = {"nobody": "EACCES"}  # noqa: RUF012
+    name, core, alone, in_request = "proxy-memory", True, True, True
+    refused = {"root": "EACCES", "nobody": "EACCES"}  # noqa: RUF012  our proxy; Apache's lets root
 
     def plant(self, secret: Secret) -> None:
         with open("/proc/1/mem", "rb"):
