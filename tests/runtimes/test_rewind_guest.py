@@ -165,6 +165,15 @@ def test_parts_of_a_restore_are_told(guest, service):
     assert figures["checkpoint_ns"] > 0
 
 
+def test_a_declared_call_comes_before_the_checkpoint(guest, service):
+    """And before every request: it is there in each generation, once."""
+    with guest.container("rewind-warm") as running_one:
+        running_one.started("WARM_UP = {'n': 'nobody'}\n" + CODE)
+        for n in range(3):
+            assert running_one.run(n=n)["kept"] == ["nobody", n]
+            running_one.await_ready()
+
+
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
