@@ -44,6 +44,9 @@ mount("mqueue", root / "dev/mqueue", "mqueue")
 mount(folder / "hosts", root / "etc/hosts", "", BIND)
 mount(folder / "service/socket", root / "run/service", "", BIND)
 mount("none", root / "run/service", "", BIND | REMOUNT | READ_ONLY)
+(root / "run/made").mkdir()  # a mount point that only the container's own layer has
+mount(folder / "service/socket", root / "run/made", "", BIND)
+mount("none", root / "run/made", "", BIND | REMOUNT | READ_ONLY)
 for extra in sys.argv[2:]:
     mount(folder / extra, root / extra, "", BIND)
 os.chroot(root)

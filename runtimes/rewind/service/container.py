@@ -69,7 +69,8 @@ class Container:
             if tuple(about["identity"]) != self.identity:
                 raise Refused("its root is another one than at the checkpoint")
             layers = Layers(about["upper"], tuple(about["lower"]))
-            self._attach(Writable(layers, tuple(about["memory"]), tuple(about["files"])))
+            parts = (tuple(about[name]) for name in ("memory", "files", "points"))
+            self._attach(Writable(layers, *parts))
             for part in self._parts():
                 _put_entries(part, entries[part.name])
 
@@ -100,7 +101,8 @@ class Container:
         layers = found.layers
         lower = Lower([self._open(self._host + path) for path in layers.lower])
         upper = self._open(self._host + layers.upper)
-        self._trees = [Tree("/", self._root, upper, lower, self._blob.read)]
+        mounted = frozenset(point.lstrip("/") for point in found.points)
+        self._trees = [Tree("/", self._root, upper, lower, self._blob.read, mounted)]
         for point in found.memory:
             inside = self._inside(point, FOLDER)
             self._trees.append(Tree(point, inside, inside, None, self._blob.read))
@@ -115,6 +117,7 @@ class Container:
             "lower": found.layers.lower,
             "memory": found.memory,
             "files": found.files,
+            "points": found.points,
         }
         save(self._file, about, {part.name: part.entries for part in self._parts()})
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 OPAQUE = "trusted.overlay.opaque"
 OWN_XATTRS = "trusted.overlay."
 WHITEOUT_DEVICE = 0
+SECOND_NS = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Entry:
     def looked_at(self, status: os.stat_result, now_ns: int) -> None:
         """Remember a look at `now_ns` (coarse clock, read before the look) that found all as it was."""
         self.inode, self.ctime_ns = status.st_ino, status.st_ctime_ns
-        self.fresh = status.st_ctime_ns >= now_ns
+        self.fresh = is_fresh(status.st_ctime_ns, now_ns)
 
     def same_attributes(self, status: os.stat_result) -> bool:
         """Whether mode, owner, device, size and times are those of the checkpoint."""
@@ -79,8 +80,17 @@ def entry_of(status: os.stat_result, now_ns: int) -> Entry:
         device=status.st_rdev,
         inode=status.st_ino,
         ctime_ns=status.st_ctime_ns,
-        fresh=status.st_ctime_ns >= now_ns,
+        fresh=is_fresh(status.st_ctime_ns, now_ns),
     )
+
+
+def is_fresh(ctime_ns: int, now_ns: int) -> bool:
+    """Whether a change after `now_ns` may leave the change time as it is.
+
+    Some file systems (mqueue) keep whole seconds.
+    """
+    tick_ns = SECOND_NS if ctime_ns % SECOND_NS == 0 else 0
+    return ctime_ns + tick_ns >= now_ns
 
 
 def is_whiteout(mode: int, device: int) -> bool:

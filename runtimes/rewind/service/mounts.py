@@ -53,6 +53,8 @@ class Writable:
     memory: tuple[str, ...]
     #: Mount points that are single files.
     files: tuple[str, ...]
+    #: All mount points but the root.
+    points: tuple[str, ...]
 
 
 def read_mounts(pid: int) -> list[Mount]:
@@ -85,7 +87,8 @@ def writable(mounts: list[Mount], root: int) -> Writable:
             raise Refused(f"{mount.point} is a writable volume ({mount.kind})")
     if layers is None:
         raise Refused("its root is no overlay")
-    return Writable(layers, tuple(memory), tuple(files))
+    points = tuple(mount.point for mount in mounts if mount.point != "/")
+    return Writable(layers, tuple(memory), tuple(files), points)
 
 
 def _layers(mount: Mount) -> Layers:

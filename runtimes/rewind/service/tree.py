@@ -37,7 +37,15 @@ class Tree:
     in the times, so the content of files is always compared.
     """
 
-    def __init__(self, name: str, view: int, looked: int, lower: Lower | None, read: Read) -> None:
+    def __init__(
+        self,
+        name: str,
+        view: int,
+        looked: int,
+        lower: Lower | None,
+        read: Read,
+        mounted: frozenset[str] = frozenset(),
+    ) -> None:
         self.name = name
         self.entries: dict[str, Entry] = {}
         self.known: dict[str, set[str]] = {}
@@ -45,6 +53,8 @@ class Tree:
         self.looked = looked
         self.read = read
         self.device = os.fstat(looked).st_dev
+        #: Paths that other file systems are mounted on: the container cannot reach what is below.
+        self.mounted = mounted
         self._lower = lower
 
     # The checkpoint
@@ -60,6 +70,8 @@ class Tree:
                 self.entries[path].xattrs = read_xattrs(f"/proc/self/fd/{folder}")
                 for name in names_in(folder, budget):
                     inner = f"{path}/{name}" if path else name
+                    if inner in self.mounted:
+                        continue
                     if self._record(folder, name, inner, merged=self.entries[path].merged, store=store):
                         left.append(inner)
             finally:

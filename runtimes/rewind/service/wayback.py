@@ -79,6 +79,8 @@ class _Reset:
                 if name in self._tree.known[path]:
                     continue
                 inner = f"{path}/{name}" if path else name
+                if inner in self._tree.mounted:
+                    continue
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 if status.st_dev != self._tree.device:
                     continue
