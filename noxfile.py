@@ -74,7 +74,7 @@ def tests(session: nox.Session) -> None:
         rewind_bench(session, "doctor", "--testbed", "all", "--install", "--quiet")
     bin_dir = environment(session)
     # Beside the tests in machines, which mostly wait, one worker runs all the others.
-    options = [] if "-n" in session.posargs else ["-n", "2", "--dist", "loadgroup"]
+    options = [] if "-n" in session.posargs else ["-n", "2", "--no-loadscope-reorder"]
     if not session.posargs:
         options.append("--no-silent-skips")
     session.run(str(bin_dir / "python"), "-m", "pytest", *options, *session.posargs, external=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import DockerException
+from xdist.scheduler import LoadScopeScheduling
 
 from bench import process
 
@@ -46,18 +48,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.vm)
         if item.get_closest_marker("vm") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1500))
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
 
 
-def group_of(item: pytest.Item) -> str:
-    """What shares one of several workers: one Docker daemon, one machine at a time, a module's fixtures."""
-    if item.get_closest_marker("docker"):
+class ByResource(LoadScopeScheduling):
+    """Several workers: a module stays whole, and what uses the same resource stays on one worker.
+
+    Two Docker daemons would be in each other's way, and two big machines would starve each other.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return resource_of(self.config.rootpath / nodeid.split("::", 1)[0])
+
+
+@functools.cache
+def resource_of(module: Path) -> str:
+    """By the marks that a module names."""
+    text = module.read_text()
+    if "pytest.mark.docker" in text:
         return "docker"
-    if item.path.parent.name == "kernel":
-        return "kernel"  # small machines of their own
-    if item.get_closest_marker("vm") and not item.get_closest_marker("slow"):
-        return "vm"
-    return item.location[0]
+    if "pytest.mark.vm" in text:
+        # The kernel's machines are small, and the runtimes' are booted once for a module.
+        return module.parent.name if module.parent.name in ("kernel", "runtimes") else "vm"
+    return str(module)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    return ByResource(config, log)
 
 
 class SkipAudit:

@@ -190,6 +190,7 @@ def main(args):
         assert len({reply[key] for reply in replies}) == 5, key
 
 
+@pytest.mark.slow
 def test_a_thousand_generations(start):
     running = start("""
 import json, random

@@ -72,6 +72,7 @@ def kernel_state(pid):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracker", ["auto", "compare"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_memory_is_restored_byte_for_byte(programs, tmp_path, tracker, seed):
