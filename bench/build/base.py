@@ -7,10 +7,11 @@ so that it does not depend on the Python of the host.
 
 from __future__ import annotations
 
+import copy
 import os
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from bench.build.debian import Root, mmdebstrap
 from bench.build.layers import write_layer
@@ -112,15 +113,14 @@ def unpack_debian(archive: Path, tree: Path) -> None:
     """Unpack what an image needs, with /bin, /sbin and /lib merged into /usr."""
     with tarfile.open(archive) as file:
         members = [m for m in (_member(info) for info in file) if m is not None]
-        for member in members:
-            file.extract(member, tree, set_attrs=True, filter=_owner_free)
+        _unpack(file, members, tree)
     _remove_dangling(tree)
 
 
 def unpack_layer(archive: Path, tree: Path) -> None:
     """Unpack a layer of ours."""
     with tarfile.open(archive) as file:
-        file.extractall(tree, filter=_owner_free)  # noqa: S202  we wrote it
+        _unpack(file, file.getmembers(), tree)
 
 
 def compile_python(work: Work, root: Path, folder: Path, installed: str) -> None:
@@ -177,10 +177,16 @@ def _needless(name: str) -> bool:
     return parts[-1].startswith(DROPPED_FILES)
 
 
-def _owner_free(info: tarfile.TarInfo, _: str) -> tarfile.TarInfo:
-    # None, which typeshed does not know, means "leave it as it is"
-    owner: dict[str, Any] = {"uid": None, "gid": None, "uname": None, "gname": None}
-    return info.replace(**owner, deep=False)
+def _unpack(file: tarfile.TarFile, members: Iterable[tarfile.TarInfo], tree: Path) -> None:
+    """Unpack as this user's files, as they are; the same on every Python.
+
+    What may be unpacked became a setting in 3.11.4 and strict by default in 3.14; Debian 12 has 3.11.2.
+    """
+    file.extraction_filter = lambda member, _: member
+    for member in members:
+        ours = copy.copy(member)
+        ours.uid, ours.gid, ours.uname, ours.gname = os.geteuid(), os.getegid(), "", ""
+        file.extract(ours, tree)
 
 
 def _remove_dangling(tree: Path) -> None:
