@@ -163,7 +163,11 @@ def _member(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
         link = os.path.normpath(link)
         link = f"usr/{link}" if link.split("/")[0] in MERGED else link
     needless = name == "." or _needless(name) or info.ischr() or info.isblk() or info.isfifo()
-    return None if needless else info.replace(name=name, linkname=link, mode=info.mode & 0o755, deep=False)
+    if needless:
+        return None
+    wanted = copy.copy(info)
+    wanted.name, wanted.linkname, wanted.mode = name, link, info.mode & 0o755
+    return wanted
 
 
 def _needless(name: str) -> bool:
