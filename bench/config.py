@@ -122,7 +122,8 @@ def resolve(name: str, data: Mapping[str, Any], where: str) -> Resolved:
     all_schemes, all_workloads = schemes(), workloads()
     _check_names(profile.schemes, all_schemes, f"{where}: schemes", problems)
     _check_names(profile.workloads, all_workloads, f"{where}: workloads", problems)
-    named = {*profile.schemes, *(name for chosen in settings.values() for name in chosen.schemes)}
+    # An experiment may name what takes part only by name, but never more than the profile's own choice.
+    named = set(profile.schemes) or {name for chosen in settings.values() for name in chosen.schemes}
     picked_schemes = [
         _as_named(s) if n in profile.schemes else s
         for n, s in all_schemes.items()

@@ -151,3 +151,9 @@ def test_a_scheme_that_must_be_named_takes_part_where_it_is(tmp_path):
         ("latency", "rewind-profile"),
         ("restore", "rewind-profile"),
     }
+
+
+def test_the_choice_of_schemes_holds_for_experiments_that_name_others():
+    resolved = config.load("smoke", {"schemes": ["baseline"]})
+    assert [scheme.name for scheme in resolved.schemes] == ["baseline"]
+    assert "rewind-profile" in {scheme.name for scheme in config.load("quick").schemes}
