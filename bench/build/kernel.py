@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.build import compilercache
 from bench.build.debian import Root, copy_in, copy_out, hook, mmdebstrap
 from bench.build.digest import digest_of
 from bench.build.step import Product, Step, Work
@@ -29,6 +30,7 @@ ELF_NAME = "vmlinux"
 TOOLS = (
     "bc",
     "bison",
+    "ccache",
     "flex",
     "gcc",
     "libc6-dev",
@@ -155,7 +157,7 @@ def kernel_step(
     identity = digest_of({"config": config, "patches": list(series), "source": source, "variant": variant})
     name = MARK if variant == "release" else f"{MARK}-{variant}"
     suffix = f'CONFIG_LOCALVERSION="-{name}-{identity[:8]}"\n'
-    recipe = _Recipe(config + suffix, series, source)
+    recipe = _Recipe(config + suffix, series, source, "debug" if variant == "debug" else "plain")
     return Step(
         f"kernel-{variant}",
         recipe.build,
@@ -169,6 +171,8 @@ class _Recipe:
     config: str
     series: tuple[Path, ...]
     source: Path | None
+    #: Whose compiled objects are of use.
+    kind: str
 
     def scripts(self) -> list[str]:
         """What is run, without the number of jobs, which changes nothing."""
@@ -182,7 +186,13 @@ class _Recipe:
         wanted = work.scratch / "wanted.config"
         wanted.write_text(_last_word(self.config))
         jobs = os.cpu_count() or 1
-        make = f"""chroot "$1" sh -c 'cd /build && {REPRODUCIBLE} make -s -j{jobs} bzImage'"""
+        settings = f"{REPRODUCIBLE} {compilercache.ENVIRONMENT}"
+        make = f"""chroot "$1" sh -e -c "
+cd /build
+export {settings}
+make -s -j{jobs} {compilercache.COMPILER} bzImage
+ccache --show-stats
+" """
         toolchain = work.products["toolchain"].file(TOOLCHAIN_TAR)
         options = [
             "--skip=update,setup,cleanup,tar-in/mknod",
@@ -190,10 +200,13 @@ class _Recipe:
             *self._source(work),
             copy_in(config, "/all.config"),
             copy_in(wanted, "/wanted.config"),
+            *compilercache.bring(work, self.kind),
             *(hook(script) for script in [*self.scripts()[:-2], make, COLLECT]),
             *(copy_out(f"/{name}", work.out / name) for name in PRODUCTS),
+            *compilercache.take(work),
         ]
         mmdebstrap(work, Root("custom"), "/dev/null", extra=options)
+        compilercache.keep(work, self.kind)
 
     def _source(self, work: Work) -> list[str]:
         options = []

@@ -116,3 +116,4 @@ def _drop_cache(done: Cleaned) -> None:
                 remove_tree(folder)
                 done.folders.append(folder)
     remove_tree(cache_dir() / "logs")
+    remove_tree(cache_dir() / "ccache")

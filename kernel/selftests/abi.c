@@ -435,6 +435,86 @@ static void exec_drops_it(long unused, long unused2)
 	expect_eq(status, 0);
 }
 
+static void sealed(long unused, long unused2)
+{
+	char *page = anon(1, 'a');
+	long gen = sys_checkpoint(call_flags | RF_SEAL);
+
+	expect(gen >= 0);
+	expect_filled(page, 1, 'a');
+	expect_eq(sys_checkpoint(call_flags), -EPERM);
+	expect_eq(sys_checkpoint(call_flags | RF_SEAL), -EPERM);
+	if (gen == GENERATIONS)
+		return;
+	memset(page, 'T', PAGE);
+	rewind_now();
+}
+
+static void sealing_is_no_flag_of_rewind(long unused, long unused2)
+{
+	expect(checkpoint_plain() == 0);
+	expect_eq(sys_rewind(RF_SEAL), -EINVAL);
+}
+
+/* Another user's child: no right to trace it without CAP_SYS_PTRACE. */
+static void give_up_tracing(void)
+{
+	struct { unsigned int version; int pid; } head = { 0x20080522, 0 };
+	struct { unsigned int effective, permitted, inheritable; } sets[2];
+
+	expect_eq(syscall(SYS_capget, &head, sets), 0);
+	sets[0].effective &= ~(1U << 19);
+	expect_eq(syscall(SYS_capset, &head, sets), 0);
+}
+
+static int read_state_of(pid_t pid, char *text, size_t size)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/rewind", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, size - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	return n < 0 ? -errno : 0;
+}
+
+static void parent_sees_the_generation(long unused, long unused2)
+{
+	char text[2048], byte;
+	int ready[2], status;
+	pid_t child, sibling;
+	long gen;
+
+	expect_eq(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		gen = setuid(65534) ? -1 : sys_checkpoint(call_flags);
+		if (gen >= 0 && gen < 2)
+			sys_rewind(call_flags);
+		if (gen != 2 || write(ready[1], "2", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	close(ready[1]);
+	expect_eq(read(ready[0], &byte, 1), 1);
+	give_up_tracing();
+	expect_eq(read_state_of(child, text, sizeof(text)), 0);
+	if (strcmp(text, "checkpointed 1\ngeneration 2\n"))
+		fail("a parent reads: %s", text);
+	sibling = fork();
+	if (sibling == 0)
+		_exit(read_state_of(child, text, sizeof(text)) != -EACCES);
+	expect(waitpid(sibling, &status, 0) == sibling);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	expect_eq(status, 0);
+}
+
 #define APART(name, body) { name, apart, (long)body, 0, UNPERMITTED, 0 }
 
 int main(int argc, char **argv)
@@ -464,6 +544,9 @@ int main(int argc, char **argv)
 		{ "at the limit of memory", at_the_limit_of_memory, 0, 0, 0, 60 },
 		{ "checkpoint in all threads at once", checkpoints_at_once, 8, 0, 0, 30 },
 		{ "exec drops the checkpoint", exec_drops_it, 0, 0, 0, 0 },
+		{ "a sealed checkpoint cannot be replaced", sealed, 0, 0, 0, 0 },
+		{ "sealing is no flag of rewind", sealing_is_no_flag_of_rewind, 0, 0, 0, 0 },
+		{ "a parent sees the generation, and no more", parent_sees_the_generation, 0, 0, 0, 0 },
 	};
 
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));

@@ -134,12 +134,19 @@ static void op_map_file(void)
 
 static void op_map_anywhere(void)
 {
-	size_t pages = 1 + pick(64);
+	size_t pages = 1 + pick(64), step;
 	char *at = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (at != MAP_FAILED)
-		for (size_t i = 0; i < pages; i += 1 + pick(3))
-			put(at + i * PAGE);
+	if (at == MAP_FAILED)
+		return;
+	for (size_t i = 0; i < pages; i += step) {
+		step = 1 + pick(3);
+		put(at + i * PAGE);
+		/* New memory is blank, whatever the kernel kept for it. */
+		for (size_t byte = 1; byte < (step < pages - i ? step : 1) * PAGE; byte++)
+			if (at[i * PAGE + byte])
+				fail("seed %lu: a new page was not blank", run_seed);
+	}
 }
 
 static void op_protect(void)

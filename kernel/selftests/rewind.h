@@ -12,6 +12,7 @@
 #define RF_NO_REGION_REUSE	(1UL << 3)
 #define RF_FULL_WALK		(1UL << 4)
 #define RF_VERIFY		(1UL << 5)	/* debug kernels only */
+#define RF_SEAL			(1UL << 6)	/* of checkpoint(): no later one */
 
 static inline long raw_syscall(long nr, long a, long b, long c)
 {
