@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import Field
+
 from bench.errors import ConfigError
 from bench.paths import RUNTIMES, WORKLOADS
 from bench.tomlfile import Strict, convert, read
@@ -32,6 +34,8 @@ class SchemeSpec(Strict):
     #: RUNTIME/FOLDER with a __main__.py that is run as root on the testbed, see bench/platforms/services.py;
     #: containers find its socket's folder as /run/rewind-bench.
     service: str = ""
+    #: name -> C file or folder of them below runtimes/: static programs beside launcher.py in the image.
+    programs: dict[str, str] = Field(default_factory=dict)
     #: True: takes part only where a profile names it (an ablation, a scheme that measures itself).
     named_only: bool = False
     #: Order in figures and tables.

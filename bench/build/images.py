@@ -3,13 +3,11 @@
     base ── packages and data of the workloads ── proxy and launcher loop ── scheme     (rewind-bench/RUNTIME)
       └──── packages of the platform ── bench.platforms.embedded and what it imports   (rewind-bench/platform)
 
-A runtime folder becomes /usr/lib/rewind-bench/scheme. Where it has an image.py, its function
-`fill(work, target)` adds what must be built (`work` as in bench.build.step, `target` that folder).
+A runtime folder becomes /usr/lib/rewind-bench/scheme, with the `programs` that its scheme.toml names.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from bench.build.base import LAYER_NAME, PACKAGES_FOLDER, base_step, compile_python, python, unpack_layer
+from bench.build.cprogram import static_program
 from bench.build.digest import Input
 from bench.build.layers import Image, ImageConfig, layer, write_archive, write_layer
 from bench.build.proxy import BINARY_NAME, OWN, proxy_step
@@ -26,7 +25,7 @@ from bench.build.step import Product, Step, Work
 from bench.build.wheels import LOCK, install
 from bench.errors import ConfigError
 from bench.paths import ROOT, RUNTIMES
-from bench.plugins import Scheme, Workload
+from bench.plugins import Scheme, Workload, schemes
 
 PLATFORM = "platform"
 #: Not the label of our containers: a container inherits its image's labels, also a user's own one.
@@ -40,7 +39,7 @@ OURS = "usr/lib/rewind-bench"
 DATA = "usr/share/rewind-bench/data"
 COMMON = RUNTIMES / "common"
 #: Left out of an image: read by the harness only.
-NOT_IN_IMAGE = shutil.ignore_patterns("__pycache__", "scheme.toml", "image.py", "seccomp.*", "*.c", "*.h")
+NOT_IN_IMAGE = shutil.ignore_patterns("__pycache__", "scheme.toml", "src", "seccomp.*", "*.c", "*.h")
 
 LAUNCHER_USERS: Mapping[str, str] = {"nobody": "65534", "root": "root"}
 ENV = {
@@ -87,12 +86,11 @@ def images_step(
 ) -> Step:
     """The step that builds all images; `image_set` reads its product.
 
-    Raises ConfigError on an unknown launcher user, proxy, or a runtime without launcher.
+    Raises ConfigError on an unknown launcher user, proxy, or a runtime without launcher or program.
     """
     folders = runtime_folders(schemes)
-    problems = [f"{path}: launcher.py is missing" for path in folders if not (path / "launcher.py").is_file()]
-    if launcher_user not in LAUNCHER_USERS:
-        problems.append(f"launcher_user = {launcher_user!r} is none of {', '.join(LAUNCHER_USERS)}")
+    programs = {path.name: _programs(path) for path in folders}
+    problems = _problems(folders, programs, launcher_user)
     if problems:
         raise ConfigError(problems, hint="a runtime folder holds scheme.toml and launcher.py")
     needs = {
@@ -105,10 +103,26 @@ def images_step(
         "recipe": _recipe("images.py", "layers.py", "cprogram.py"),
         "common": COMMON,
         "runtimes": {path.name: path for path in folders},
+        "programs": programs,
         "user": launcher_user,
         "setting": action_proxy,
     }
     return Step("images", lambda work: _build(work, folders, launcher_user, action_proxy), inputs, needs)
+
+
+def _problems(
+    folders: Sequence[Path], programs: Mapping[str, Mapping[str, Path]], launcher_user: str
+) -> list[str]:
+    found = [f"{path}: launcher.py is missing" for path in folders if not (path / "launcher.py").is_file()]
+    found += [
+        f"{name}/scheme.toml: programs.{program}: {source} is missing"
+        for name, wanted in programs.items()
+        for program, source in wanted.items()
+        if not source.exists()
+    ]
+    if launcher_user not in LAUNCHER_USERS:
+        found.append(f"launcher_user = {launcher_user!r} is none of {', '.join(LAUNCHER_USERS)}")
+    return found
 
 
 def runtime_folders(schemes: Iterable[Scheme]) -> list[Path]:
@@ -227,16 +241,18 @@ def _scheme(work: Work, root: Path, folder: Path) -> Path:
     tree = work.scratch / f"scheme-{folder.name}"
     target = tree / OURS / "scheme"
     shutil.copytree(folder, target, ignore=NOT_IN_IMAGE)
-    if (folder / "image.py").is_file():
-        spec = importlib.util.spec_from_file_location(f"image_{folder.name}", folder / "image.py")
-        if spec is not None and spec.loader is not None:
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            module.fill(work, target)
+    for name, source in _programs(folder).items():
+        static_program(work, sorted(source.glob("*.[ch]")) if source.is_dir() else [source], target / name)
     compile_python(work, root, target, f"/{OURS}/scheme")
     made = work.scratch / f"{tree.name}.tar"
     write_layer(tree, made)
     return made
+
+
+def _programs(folder: Path) -> dict[str, Path]:
+    """The programs that a runtime's scheme.toml names, with their sources."""
+    scheme = schemes(folder.parent).get(folder.name)
+    return {} if scheme is None else {k: RUNTIMES / v for k, v in scheme.spec.programs.items()}
 
 
 def _packages(work: Work, root: Path, requirements: Sequence[str], tree: Path) -> None:

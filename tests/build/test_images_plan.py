@@ -28,12 +28,15 @@ def test_every_scheme_has_an_image():
         assert (path / "launcher.py").is_file()
 
 
-def test_unknown_user_and_missing_launcher_are_told_together(tmp_path):
-    (tmp_path / "new").mkdir()
-    scheme = Scheme("new", tmp_path / "new", SchemeSpec(summary="x"))
+def test_unknown_user_missing_launcher_and_program_are_told_together(tmp_path):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "scheme.toml").write_text('summary = "x"\nprograms = { helper = "new/helper.c" }\n')
+    scheme = Scheme("new", folder, SchemeSpec(summary="x"))
     with pytest.raises(ConfigError) as caught:
         images_step([scheme], [], launcher_user="me")
-    assert len(caught.value.problems) == 2
+    assert len(caught.value.problems) == 3
+    assert any("programs.helper" in problem for problem in caught.value.problems)
 
 
 def test_step_depends_on_user_and_schemes_but_not_on_their_order():
