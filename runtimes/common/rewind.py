@@ -39,6 +39,8 @@ class Flags(IntFlag):
     FULL_WALK = 1 << 4
     #: Debug kernels only: compare every page after the rewind.
     VERIFY = 1 << 5
+    #: Of a checkpoint: no later one may replace it.
+    SEAL = 1 << 6
 
 
 class RewindError(OSError):

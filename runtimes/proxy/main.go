@@ -9,11 +9,23 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
+	"rewind-bench/proxy/launcher"
 	"rewind-bench/proxy/reaper"
 	"rewind-bench/proxy/server"
 )
+
+// proof is the kernel's word for a restore, where the image's scheme permits its launcher
+// to checkpoint itself: the compile step is in common/, the permission in scheme/ beside it.
+func proof(compiler string) launcher.Generation {
+	base := filepath.Dir(filepath.Dir(compiler))
+	if _, err := os.Stat(filepath.Join(base, "scheme", "permit")); err != nil {
+		return nil
+	}
+	return launcher.KernelGeneration
+}
 
 func main() {
 	listen := flag.String("listen", ":8080", "address to listen on")
@@ -29,6 +41,7 @@ func main() {
 		Compiler:    os.Getenv("OW_COMPILER"),
 		Environ:     os.Environ(),
 		ReasonToLog: os.Getenv("OW_LOG_INIT_ERROR") != "",
+		Generation:  proof(os.Getenv("OW_COMPILER")),
 		Stdout:      os.Stdout,
 		Stderr:      os.Stderr,
 	}, reaper.New())

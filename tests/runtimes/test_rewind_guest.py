@@ -219,6 +219,30 @@ def test_the_service_is_killed_and_comes_back(guest, service):
             running_one.await_ready()
 
 
+#: Takes a checkpoint of its own, answers, and claims to be ready without a rewind.
+FORGER = """
+import ctypes, json, os
+def main(args):
+    own = ctypes.CDLL(None).syscall(548, 0)
+    os.write(3, json.dumps({"own": own}).encode() + b"\\n")
+    os.write(4, b"ready\\n")
+    os.read(0, 1 << 16)
+    os.write(3, b'{"secret": "of the last request"}\\n')
+    os.write(4, b"ready\\n")
+    os.read(0, 1 << 16)
+"""
+
+
+@pytest.mark.parametrize("user", ["nobody", "root"])
+def test_a_restore_that_the_request_made_up_is_not_believed(guest, user):
+    with guest.container("rewind-mem", user=user) as running_one:
+        assert running_one.started(FORGER).run() == {"own": -1}
+        answer = running_one.ready()
+        assert answer.status_code == 503
+        assert "was not restored (generation 0)" in answer.text
+        assert running_one.post("/run", {}).status_code == 500
+
+
 def refused(running_one, *words):
     """A container that fails /init with these words and never serves."""
     answer = running_one.init()

@@ -6,7 +6,8 @@
                                ▲                                                                  │
                                └──────────────────────────────────────────────────────────────────┘
 
-The checkpoint precedes every request, so that no request's data is in it. That this process may take one
+The checkpoint precedes every request, so that no request's data is in it, and is sealed, so that no request
+can put its own state in its place; that there was a rewind the proxy hears from the kernel. That this process may take one
 was permitted by the compile step on the proxy's behalf (common/permit.c).
 
 What cannot be put back is refused by the kernel: the reason goes to the proxy in place of "ready", and
@@ -57,7 +58,7 @@ class Rewinding(Scheme):
             if self._files is not None:
                 took = self._files.checkpoint()
                 self.exchange.ready.figures["file_checkpoint_ns"] = took["ns"]
-            generation = checkpoint(self._flags)
+            generation = checkpoint(self._flags | Flags.SEAL)
         except (FileResetError, RewindError) as error:
             raise CannotStartError(str(error)) from error
         if generation == 0:

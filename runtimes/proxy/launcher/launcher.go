@@ -46,6 +46,10 @@ type Launcher struct {
 	replies *lines
 	ready   *lines // nil without the ready protocol
 	served  func()
+	// generation proves a restore; nil where the scheme has no such proof. last is what it
+	// was after the last one; only restored uses it, one request at a time.
+	generation Generation
+	last       uint64
 
 	turn chan struct{} // holds a token while a request is served; first come, first served
 
@@ -59,12 +63,13 @@ type Launcher struct {
 
 func newLauncher(child *reaper.Child, p *pipes, config Config) *Launcher {
 	l := &Launcher{
-		child:   child,
-		stdin:   p.stdin,
-		replies: newLines(p.replies),
-		served:  config.Served,
-		turn:    make(chan struct{}, 1),
-		changed: make(chan struct{}),
+		child:      child,
+		stdin:      p.stdin,
+		replies:    newLines(p.replies),
+		served:     config.Served,
+		generation: config.Generation,
+		turn:       make(chan struct{}, 1),
+		changed:    make(chan struct{}),
 	}
 	if config.Ready {
 		l.ready = newLines(p.ready)
@@ -187,6 +192,10 @@ func (l *Launcher) restored(at time.Time) {
 	case !said:
 		l.fail(fmt.Sprintf("the launcher is not ready: %s", bytes.TrimSpace(line)))
 	default:
+		if err := l.advanced(); err != nil {
+			l.fail(err.Error())
+			return
+		}
 		l.mu.Lock()
 		l.busyNs = &busy
 		l.figures = figures

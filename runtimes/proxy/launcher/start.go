@@ -21,6 +21,8 @@ type Config struct {
 	// Ready gives the launcher descriptor 4 and holds each request until the
 	// launcher has said that it is ready for it.
 	Ready bool
+	// Generation, where there is one, must have grown at each "ready".
+	Generation Generation
 	// Served is called after each request, before the next one is admitted.
 	Served func()
 }

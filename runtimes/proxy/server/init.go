@@ -47,6 +47,7 @@ func (p *Proxy) handleInit(w http.ResponseWriter, r *http.Request) {
 		Stderr:     p.settings.Stderr,
 		Ack:        wantsAck(p.settings.Environ),
 		Ready:      wantsReady(p.settings.Environ),
+		Generation: p.settings.Generation,
 		Served:     p.sentinels,
 	}, p.reaper)
 	if err != nil {

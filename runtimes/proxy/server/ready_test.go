@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"rewind-bench/proxy/launcher"
 )
 
 // gate makes a FIFO; opening it for writing lets a launcher that reads it go on.
@@ -128,4 +130,41 @@ func TestReadyOutOfTurnRetiresTheLauncher(t *testing.T) {
 	b.init("#!/bin/sh\nwhile read -r l; do echo \"$l\" >&3; printf 'ready\\nready\\n' >&4; done")
 	b.expect("/run", `{"n":1}`, 200, `{"n":1}`)
 	b.expect("/run", `{"n":2}`, 500, "command exited")
+}
+
+// A launcher that says "ready" without having been restored serves nobody any more.
+func TestReadyIsNotBelievedWithoutProof(t *testing.T) {
+	generations := []uint64{1, 2, 2} // the third request's "ready" is made up
+	asked := 0
+	b := start(t, func(s *Settings) {
+		withEnv("__OW_READY_FD=4")(s)
+		s.Generation = func(int) (uint64, error) {
+			asked++
+			return generations[asked-1], nil
+		}
+	})
+	b.init("#!/bin/sh\nwhile read -r l; do echo \"$l\" >&3; echo ready >&4; done")
+	for range 2 {
+		b.expect("/run", `{}`, 200, `{}`)
+		if status, text := b.get("/ready"); status != 200 {
+			t.Fatalf("%d %s", status, text)
+		}
+	}
+	b.expect("/run", `{}`, 200, `{}`)
+	if status, text := b.get("/ready"); status != 503 || !strings.Contains(text, "was not restored (generation 2)") {
+		t.Fatalf("%d %s", status, text)
+	}
+	b.expect("/run", `{}`, 500, `{"error":"command exited"}`)
+}
+
+func TestReadyIsNotBelievedWhereTheKernelShowsNoCheckpoint(t *testing.T) {
+	b := start(t, func(s *Settings) {
+		withEnv("__OW_READY_FD=4")(s)
+		s.Generation = launcher.KernelGeneration
+	})
+	b.init("#!/bin/sh\nwhile read -r l; do echo \"$l\" >&3; echo ready >&4; done")
+	b.expect("/run", `{}`, 200, `{}`)
+	if status, text := b.get("/ready"); status != 503 || !strings.Contains(text, "does not confirm") {
+		t.Fatalf("%d %s", status, text)
+	}
 }

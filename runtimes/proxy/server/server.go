@@ -26,7 +26,9 @@ type Settings struct {
 	// Environ is the container's environment, as of os.Environ.
 	Environ []string
 	// ReasonToLog writes why an init failed to the log instead of into the answer.
-	ReasonToLog    bool
+	ReasonToLog bool
+	// Generation proves that the launcher was restored; nil for schemes without such a proof.
+	Generation     launcher.Generation
 	Stdout, Stderr *os.File
 }
 
