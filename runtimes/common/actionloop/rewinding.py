@@ -7,8 +7,8 @@
                                └──────────────────────────────────────────────────────────────────┘
 
 The checkpoint precedes every request, so that no request's data is in it, and is sealed, so that no request
-can put its own state in its place; that there was a rewind the proxy hears from the kernel. That this process may take one
-was permitted by the compile step on the proxy's behalf (common/permit.c).
+can put its own state in its place; that there was a rewind the proxy hears from the kernel. That this
+process may take one was permitted by the compile step on the proxy's behalf (common/permit.c).
 
 What cannot be put back is refused by the kernel: the reason goes to the proxy in place of "ready", and
 the launcher ends, so that the container is retired.
