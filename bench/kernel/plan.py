@@ -21,7 +21,7 @@ FAULTS = (
     "CONFIG_FAILSLAB=y\nCONFIG_FAIL_PAGE_ALLOC=y\n"
 )
 #: A debug kernel is many times slower: the programs that find most of its faults.
-DEBUG_PROGRAMS = ("smoke", "abi", "descendants", "lifecycle", "threads")
+DEBUG_PROGRAMS = ("smoke", "abi", "regions", "descendants", "lifecycle", "threads", "trace")
 DEBUG_LIMIT_S = 2400.0
 
 
