@@ -13,6 +13,7 @@ An axis starts from the reference size and changes one thing; every process meas
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import mmap
 import os
@@ -248,4 +249,6 @@ if __name__ == "__main__":
     AXIS = sys.argv[1]
     GENERATIONS = min(int(sys.argv[2]), MAX_GENERATIONS)
     CHECKPOINT_FLAGS, REWIND_FLAGS = int(sys.argv[3], 0), int(sys.argv[4], 0)
+    gc.collect()
+    gc.freeze()  # as every launcher here: a collection writes to each object
     globals()[f"axis_{AXIS}"]()
