@@ -7,11 +7,11 @@ import json
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.errors import KernelError
-from bench.kernel import cost, cost_figure
+from bench.kernel import anchors, cost, cost_figure
 from bench.kernel.fit import Summary, summarise
 from bench.progress import Progress
 
@@ -34,6 +34,8 @@ class CostReport:
     files: tuple[Path, ...]
     #: What the kernel refused while it was measured.
     errors: tuple[str, ...]
+    #: Beside what others cost.
+    compared: tuple[anchors.Compared, ...]
 
 
 def kernel_cost(
@@ -70,19 +72,21 @@ def kernel_cost(
 def write(costs: cost.Costs, folder: Path, *, label: str, repeated: bool) -> CostReport:
     """Write JSON and figures of a measured kernel."""
     summary = summarise(costs.records)
+    compared = tuple(anchors.compare(summary, anchors.load()))
     whole = {
         "schema": SCHEMA,
         "kernel": label,
         "clock": "guest instructions, 1 ns each",
         "repeated_under_load": repeated,
         "summary": summary.as_dict(),
+        "compared": [asdict(one) | {"ratio": one.ratio, "verdict": one.verdict} for one in compared],
         "records": list(costs.records),
     }
     data = folder / JSON_NAME
     data.write_text(json.dumps(whole, indent=1) + "\n")
     figures = [folder / name for name in FIGURE_NAMES]
     cost_figure.draw(costs.records, f"Cost of a rewind, {label} (instruction clock)", *figures)
-    return CostReport(summary, (data, *figures), tuple(costs.errors))
+    return CostReport(summary, (data, *figures), tuple(costs.errors), compared)
 
 
 @contextlib.contextmanager

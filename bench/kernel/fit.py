@@ -30,6 +30,7 @@ class Summary:
     checkpoint_ns: float | None
     checkpoint_again_ns: float | None
     rewind_0_dirty_ns: float | None
+    rewind_1000_dirty_ns: float | None
     rewind_per_dirty_page_ns: float | None
     rewind_per_dirty_page_one_new_ns: float | None
     rewind_per_dirty_page_sliding_ns: float | None
@@ -95,6 +96,7 @@ def summarise(records: Sequence[Record]) -> Summary:
         checkpoint_ns=fixed[0]["checkpoint_ns"] if fixed else None,
         checkpoint_again_ns=fixed[-1]["checkpoint_ns"] if len(fixed) > 1 else None,
         rewind_0_dirty_ns=steady(fixed[0]["rewind_ns"]) if fixed else None,
+        rewind_1000_dirty_ns=next((steady(r["rewind_ns"]) for r in fixed if r["dirty_pages"] == 1000), None),
         rewind_per_dirty_page_ns=_slope(fixed, "dirty_pages"),
         rewind_per_dirty_page_one_new_ns=_slope([r for r in dirty if r["kind"] == "one-new"], "dirty_pages"),
         rewind_per_dirty_page_sliding_ns=_slope([r for r in dirty if r["kind"] == "sliding"], "dirty_pages"),

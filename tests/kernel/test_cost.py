@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.kernel import cost, cost_figure
+from bench.errors import ConfigError
+from bench.kernel import anchors, cost, cost_figure
 from bench.kernel.boot import Boot, Ending
 from bench.kernel.fit import line, steady, summarise
 
@@ -68,3 +69,39 @@ def test_the_figure_is_drawn_even_from_a_partial_run(tmp_path):
     cost_figure.draw(cost.read_records(CHANNEL), "title", tmp_path / "a.png", tmp_path / "a.svg")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert "title" in (tmp_path / "a.svg").read_text() or (tmp_path / "a.svg").stat().st_size > 1000
+
+
+def summary_of(at_0, at_1000):
+    rewinds = {0: at_0, 1000: at_1000}
+    records = [
+        {
+            "axis": "dirty",
+            "kind": "fixed",
+            "dirty_pages": pages,
+            "rewind_ns": [ns, ns],
+            "request_ns": [1, 1],
+            "checkpoint_ns": 500_000,
+        }
+        for pages, ns in rewinds.items()
+    ]
+    return summarise(records)
+
+
+def test_ratios_to_a_rival_are_judged_by_their_limits():
+    compared = {one.figure: one for one in anchors.compare(summary_of(140_000, 1_000_000), anchors.load())}
+    assert compared["rewind_0_dirty_ns"].verdict == "holds"
+    assert compared["rewind_1000_dirty_ns"].verdict == "fails"
+    assert compared["rewind_1000_dirty_ns"].ratio == pytest.approx(1 / 18.6)
+    assert not compared["checkpoint_ns"].verdict
+    assert "limit 1/20: fails" in str(compared["rewind_1000_dirty_ns"])
+
+
+def test_what_was_not_measured_is_not_compared():
+    assert list(anchors.compare(summarise([]), anchors.load())) == []
+
+
+def test_a_limit_of_an_unknown_figure_is_named(tmp_path):
+    path = tmp_path / "anchors.toml"
+    path.write_text(anchors.FILE.read_text() + "rewind_ms = 0.1\n")
+    with pytest.raises(ConfigError, match=r"limits\.rewind_ms: no such figure"):
+        anchors.load(path)
