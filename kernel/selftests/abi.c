@@ -140,7 +140,7 @@ static void no_checkpoint(long unused, long unused2)
 
 static void unknown_flags(long unused, long unused2)
 {
-	static const unsigned long bad[] = { 1UL << 6, 1UL << 12, 1UL << 31, 1UL << 32, 1UL << 63, ~3UL };
+	static const unsigned long bad[] = { 1UL << 7, 1UL << 12, 1UL << 31, 1UL << 32, 1UL << 63, ~3UL };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		expect_eq(sys_checkpoint(bad[i]), -EINVAL);
