@@ -12,6 +12,7 @@ An axis starts from the reference size and changes one thing; every process meas
 # ruff: noqa: INP001, PTH123, PTH208, S108  (a program of its own, alone in a guest; pathlib costs pages)
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -79,6 +80,14 @@ def counters() -> dict[str, int]:
     return values
 
 
+def failed(error: int, kind: str, labels: dict[str, Any]) -> None:
+    """Print what a call refused, with the kernel's reason."""
+    reason = ""
+    with contextlib.suppress(OSError), open("/proc/self/rewind") as file:
+        reason = "".join(line for line in file if line.startswith("refusal")).strip()
+    print(json.dumps({"error": f"{os.strerror(error)} {reason}".strip(), "kind": kind, **labels}), flush=True)
+
+
 def pages_of(pattern: str, dirty: int, generation: int) -> list[tuple[int, int]]:
     """Ranges of pages (first, count) that the request of a generation writes."""
     if pattern == "fixed":
@@ -122,14 +131,14 @@ def series(kind: str, dirty: int, **labels: Any) -> None:
     flags = int(labels.get("flags", 0))
     generation = library.cw_checkpoint(notebook, CHECKPOINT_FLAGS)
     if generation < 0:
-        print(json.dumps({"error": os.strerror(-generation), "kind": kind, **labels}), flush=True)
+        failed(-generation, kind, labels)
         return
     if generation:
         put(REWIND_SLOT + generation, get(2))
     if generation < GENERATIONS:
         put(REQUEST_SLOT + generation, request(kind, dirty, generation))
         error = library.cw_rewind(notebook, flags or REWIND_FLAGS)
-        print(json.dumps({"error": os.strerror(-error), "kind": kind, **labels}), flush=True)
+        failed(-error, kind, labels)
         sys.exit(1)
     overhead = library.cw_overhead_ns(notebook)
     print(

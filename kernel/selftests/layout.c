@@ -386,6 +386,49 @@ static void at_map_count_limit(long unused, long unused2)
 	rewind_now();
 }
 
+static long policy_at(void *address)
+{
+	int mode = -1;
+
+	syscall(SYS_get_mempolicy, &mode, NULL, 0, address, 2);	/* MPOL_F_ADDR */
+	return mode;
+}
+
+static long bind(char *start, unsigned long pages, int mode)
+{
+	unsigned long node = 1;
+	int with_node = mode == 2;	/* MPOL_BIND */
+
+	return syscall(SYS_mbind, start, pages * PAGE, mode, with_node ? &node : NULL, with_node ? 2 : 0, 0);
+}
+
+/* As OpenBLAS does with its buffers, before the checkpoint and in a request. */
+static void memory_policies(long unused, long unused2)
+{
+	char *with = anon(16, 'a'), *without = anon(16, 'b');
+	long gen, local;
+
+	if (bind(with, 16, 1))		/* MPOL_PREFERRED, no node: local */
+		skip("no memory policies");
+	local = policy_at(with);
+	gen = checkpoint();
+	expect_filled(with, 16, 'a');
+	expect_filled(without, 16, 'b');
+	for (int i = 0; i < 16; i++) {
+		expect_eq(policy_at(with + i * PAGE), local);
+		expect_eq(policy_at(without + i * PAGE), 0);
+	}
+	if (gen == GENERATIONS)
+		return;
+	memset(with, 'T', 16 * PAGE);
+	memset(without, 'T', 4 * PAGE);
+	expect_eq(bind(with + (4 + gen) * PAGE, 4, 0), 0);
+	expect_eq(bind(without + gen * PAGE, 8, 2), 0);
+	if (gen == 1)
+		munmap(with, 16 * PAGE);
+	rewind_now();
+}
+
 int main(int argc, char **argv)
 {
 	static struct testcase cases[ARRAY_SIZE(mutations) + 4];
@@ -393,6 +436,7 @@ int main(int argc, char **argv)
 
 	for (size_t i = 0; i < ARRAY_SIZE(mutations); i++)
 		cases[count++] = (struct testcase){ mutations[i].name, one, i, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "memory policies", memory_policies, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "mixed", mixed, 30, 0, 0, 60 };
 	cases[count++] = (struct testcase){ "mixed for long", mixed, 2000, 0, SLOW, 1200 };
 	cases[count++] = (struct testcase){ "at the limit of mappings", at_map_count_limit, 0, 0, SLOW, 300 };
