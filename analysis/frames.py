@@ -110,6 +110,7 @@ def _read_file(file: Path, schema: pa.Schema) -> pa.Table:
         raise UserError(
             f"{file} cannot be read: {error}", hint="remove that cell's folder and resume the run"
         ) from error
+    table = _with_later_columns(table, schema)
     if table.schema.equals(schema):
         return table
     there = {f.name: f.type for f in table.schema}
@@ -121,6 +122,14 @@ def _read_file(file: Path, schema: pa.Schema) -> pa.Table:
         f"{file} does not fit the declared table: {'; '.join(faults) or 'its columns are in another order'}",
         hint="it was written by another revision of rewind-bench; its manifest names which",
     )
+
+
+def _with_later_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """What may be null and was not yet recorded when the run was made is null."""
+    for place, column in enumerate(schema):
+        if column.nullable and column.name not in table.schema.names:
+            table = table.add_column(place, column, pa.nulls(len(table), column.type))
+    return table
 
 
 def _ordered(present: Iterable[str], declared: list[str]) -> list[str]:

@@ -54,6 +54,7 @@ class RestoreRow(msgspec.Struct, frozen=True, kw_only=True):
     rendezvous_ns: int | None = None
     vma_ns: int | None = None
     pages_ns: int | None = None
+    regions_ns: int | None = None
     files_ns: int | None = None
     flush_ns: int | None = None
     file_reset_ns: int | None = None
@@ -70,6 +71,8 @@ class RestoreRow(msgspec.Struct, frozen=True, kw_only=True):
     remapped: int | None = None
     faults_write: int | None = None
     faults_born: int | None = None
+    reused: int | None = None
+    blank: int | None = None
     log_bytes: int | None = None
 
 

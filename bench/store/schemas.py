@@ -77,10 +77,11 @@ RESTORES = pa.schema(
         pa.field("generation", pa.int64()),  # rewinds to this checkpoint
         pa.field("checkpoint_ns", pa.int64()),
         pa.field("file_checkpoint_ns", pa.int64()),  # the file reset service's own time
-        pa.field("rewind_ns", pa.int64()),  # the whole call; the next five are its parts
+        pa.field("rewind_ns", pa.int64()),  # the whole call; the next six are its parts
         pa.field("rendezvous_ns", pa.int64()),  # bringing threads together
         pa.field("vma_ns", pa.int64()),  # the layout of the address space
         pa.field("pages_ns", pa.int64()),
+        pa.field("regions_ns", pa.int64()),  # blank pages for mappings that come again
         pa.field("files_ns", pa.int64()),  # descriptors, signals, timers, registers
         pa.field("flush_ns", pa.int64()),  # TLB flush, freeing of pages
         pa.field("file_reset_ns", pa.int64()),  # the file reset service's own time
@@ -97,6 +98,8 @@ RESTORES = pa.schema(
         pa.field("remapped", pa.int64()),
         pa.field("faults_write", pa.int64()),
         pa.field("faults_born", pa.int64()),
+        pa.field("reused", pa.int64()),  # blank pages that the request took
+        pa.field("blank", pa.int64()),  # that are ready for the next one
         pa.field("log_bytes", pa.int64()),
     ]
 )

@@ -247,7 +247,8 @@ class Writer:
 
 def _parts(busy_ns, rng):
     """A restore of this length as a launcher tells of it."""
-    shares = {"rendezvous_ns": 0.05, "vma_ns": 0.1, "pages_ns": 0.3, "files_ns": 0.05, "flush_ns": 0.1}
+    shares = {"rendezvous_ns": 0.05, "vma_ns": 0.1, "pages_ns": 0.3, "regions_ns": 0.0}
+    shares |= {"files_ns": 0.05, "flush_ns": 0.1}
     parts = {name: int(busy_ns * share * math.exp(rng.gauss(0, 0.1))) for name, share in shares.items()}
     return {
         **parts,

@@ -52,6 +52,11 @@ def broken(tmp_path, table):
     return file
 
 
+def test_a_column_that_an_older_run_did_not_have_is_null(tmp_path):
+    broken(tmp_path, lambda t: t.drop_columns(["status"]))
+    assert frames.load(tmp_path).requests["status"].isna().all()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

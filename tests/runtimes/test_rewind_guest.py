@@ -156,7 +156,7 @@ def test_parts_of_a_restore_are_told(guest, service):
     with guest.container("rewind-profile") as running_one:
         running_one.started().run(n=1)
         told = running_one.await_ready()
-    parts = ("rendezvous_ns", "vma_ns", "pages_ns", "files_ns", "flush_ns")
+    parts = ("rendezvous_ns", "vma_ns", "pages_ns", "regions_ns", "files_ns", "flush_ns")
     figures = told["restore"]
     assert figures["generation"] == 1
     assert 0 < sum(figures[name] for name in parts) <= figures["rewind_ns"] < told["busy_ns"]
