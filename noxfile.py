@@ -73,6 +73,7 @@ def tests(session: nox.Session) -> None:
     if "not vm" not in session.posargs:
         rewind_bench(session, "doctor", "--testbed", "all", "--install", "--quiet")
     bin_dir = environment(session)
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""  # or each of many processes compiles all modules anew
     # Beside the tests in machines, which mostly wait, one worker runs all the others.
     options = [] if "-n" in session.posargs else ["-n", "2", "--no-loadscope-reorder"]
     if not session.posargs:

@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class ByResource(LoadScopeScheduling):
-    """Several workers: a module stays whole, and what uses the same resource stays on one worker.
+    """Several workers: a folder stays whole, as its modules share fixtures; so does a resource.
 
     Two Docker daemons would be in each other's way, and two big machines would starve each other.
     """
@@ -69,7 +69,7 @@ def resource_of(module: Path) -> str:
     if "pytest.mark.vm" in text:
         # The kernel's machines are small, and the runtimes' are booted once for a module.
         return module.parent.name if module.parent.name in ("kernel", "runtimes") else "vm"
-    return str(module)
+    return str(module.parent)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:

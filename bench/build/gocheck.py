@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import process
-from bench.build.proxy import SOURCES
+from bench.build.proxy import SOURCES, go_environment
 from bench.errors import BenchError, MissingToolError
 
 LIMIT_S = 600.0
@@ -28,7 +27,7 @@ def tools() -> tuple[str, str]:
 def complaints() -> list[str]:
     """What gofmt and vet have to say; empty when all is well."""
     go, gofmt = tools()
-    env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": ""}
+    env = go_environment()
     unformatted = process.run([gofmt, "-l", "."], timeout_s=LIMIT_S, cwd=SOURCES, env=env).text.split()
     found = [f"{SOURCES / name}: not formatted (gofmt -w)" for name in unformatted]
     vet = process.run([go, "vet", "./..."], timeout_s=LIMIT_S, cwd=SOURCES, env=env, check=False)

@@ -49,7 +49,7 @@ def apache_version(action_proxy: str) -> str:
 def host_go() -> str:
     """The host's Go version, as it says itself; "" when there is none or it is too old."""
     try:
-        words = process.run(["go", "env", "GOVERSION"], timeout_s=30, env=_environment()).text
+        words = process.run(["go", "env", "GOVERSION"], timeout_s=30, env=go_environment()).text
     except BenchError:
         return ""
     found = re.match(r"go(\d+)\.(\d+)", words)
@@ -58,12 +58,12 @@ def host_go() -> str:
 
 def _build_own(work: Work) -> None:
     argv = [_go(work), "build", *FLAGS, "-o", str(work.out / BINARY_NAME), "."]
-    work.run(argv, env=_environment(), cwd=SOURCES)
+    work.run(argv, env=go_environment(), cwd=SOURCES)
 
 
 def _build_apache(version: str) -> Callable[[Work], None]:
     def build(work: Work) -> None:
-        env = _environment() | {"GOBIN": str(work.scratch / "bin"), "GOFLAGS": "-mod=mod"}
+        env = go_environment() | {"GOBIN": str(work.scratch / "bin"), "GOFLAGS": "-mod=mod"}
         try:
             work.run([_go(work), "install", *FLAGS, f"{APACHE_PACKAGE}@{version}"], env=env)
         except BuildError as error:
@@ -87,9 +87,10 @@ def _go(work: Work) -> str:
     return str(go)
 
 
-def _environment() -> dict[str, str]:
+def go_environment() -> dict[str, str]:
+    """For every call of Go, tests and checks too: one cache, so that its library is compiled once."""
     cache = Path(os.environ.get("GOCACHE") or cache_dir() / "go")
     return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOOS": "linux", "GOARCH": "amd64"} | {
         "GOCACHE": str(cache),
-        "GOFLAGS": "",
+        "GOFLAGS": "-trimpath",
     }

@@ -1,5 +1,7 @@
 """Figures show their table, say where it comes from, and are the same bytes every time."""
 
+import functools
+
 import matplotlib as mpl
 import pytest
 import synthetic_run
@@ -28,6 +30,12 @@ def draw(module, run):
     return drawn(lambda: module.draw(module.table(run), run))
 
 
+@pytest.fixture(scope="module")
+def drawing(run):
+    """Each figure of the shared run, drawn once; tests only look at it."""
+    return functools.cache(lambda module: draw(module, run))
+
+
 def texts(figure):
     return "\n".join(text.get_text() for text in figure.findobj(mpl.text.Text))
 
@@ -49,8 +57,8 @@ def test_all_figures_are_found_by_being_there():
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_says_what_it_was_taken_on(run, name):
-    said = texts(draw(FIGURES[name], run))
+def test_every_figure_says_what_it_was_taken_on(drawing, name):
+    said = texts(drawing(FIGURES[name]))
     for part in ("clock wall", "accelerator tcg", "Linux 6.12.48-rewind", "containers, 1 boot", "run small"):
         assert part in said
     assert "one boot: variance between boots not measured" in said
@@ -76,23 +84,23 @@ def test_drawing_twice_gives_the_same_bytes(run_dir, name):
     assert all(len(content) > 2000 for content in first)
 
 
-def test_bars_are_as_high_as_the_table_says(run):
+def test_bars_are_as_high_as_the_table_says(run, drawing):
     table = memory.table(run)
-    found = bars(draw(memory, run), "bar:pss_mb:")
+    found = bars(drawing(memory), "bar:pss_mb:")
     assert len(found) == len(table) == 6
     for row in table.itertuples():
         assert found[f"bar:pss_mb:{row.workload}:{row.scheme}"].get_height() == pytest.approx(row.pss_mb)
     table = throughput.table(run)
-    found = bars(draw(throughput, run), "bar:completed_per_s:")
+    found = bars(drawing(throughput), "bar:completed_per_s:")
     for row in table.itertuples():
         height = found[f"bar:completed_per_s:{row.params}:{row.scheme}"].get_height()
         assert height == pytest.approx(row.completed_per_s)
 
 
-def test_stacked_parts_add_up_to_the_mean_latency_in_the_panels_unit(run):
+def test_stacked_parts_add_up_to_the_mean_latency_in_the_panels_unit(run, drawing):
     table = breakdown.table(run)
     hello = table[(table["action"] == "hello") & (table["scheme"] == "baseline")].iloc[0]
-    first = draw(breakdown, run).axes[0]
+    first = drawing(breakdown).axes[0]
     parts = [
         p
         for p in first.patches
@@ -102,9 +110,9 @@ def test_stacked_parts_add_up_to_the_mean_latency_in_the_panels_unit(run):
     assert seconds(hello["latency_s"]) in {text.get_text() for text in first.texts}
 
 
-def test_cumulative_curves_end_where_failures_begin(run):
+def test_cumulative_curves_end_where_failures_begin(run, drawing):
     table = latency.table(run)
-    figure = draw(latency, run)
+    figure = drawing(latency)
     curves = {line.get_gid(): line for line in figure.findobj(mpl.lines.Line2D) if line.get_gid()}
     for row in table.itertuples():
         curve = curves[f"cdf:{row.action}:{row.scheme}"]
@@ -114,11 +122,11 @@ def test_cumulative_curves_end_where_failures_begin(run):
     assert "imgproc†" in texts(figure)
 
 
-def test_the_overview_sorts_by_cost_and_prints_the_ratios(run):
+def test_the_overview_sorts_by_cost_and_prints_the_ratios(run, drawing):
     table = overview.table(run)
     whole = table[table["action"] == "all"]
     assert list(whole["scheme"]) == ["baseline", "fork", "cold"]
-    figure = draw(overview, run)
+    figure = drawing(overview)
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["baseline", "fork", "cold"]
     for row in whole.itertuples():

@@ -20,12 +20,25 @@ def written(run_dir, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def text(run_dir, tmp_path_factory):
+    """The report's text, from a draft: it is the same as the whole report's, and sooner there."""
+    path = tmp_path_factory.mktemp("draft") / "small"
+    shutil.copytree(run_dir, path)
+    return report.write(path, draft=True).read_text()
+
+
 def without_stamp(text):
     return [line for line in text.splitlines() if STAMP not in line]
 
 
 def visible(text):
     return re.sub(r"data:image/[^\"]+", "", text)
+
+
+@pytest.mark.slow
+def test_a_draft_of_a_finished_run_reads_as_its_report(written, text):
+    assert without_stamp(text) == without_stamp((written / "report.html").read_text())
 
 
 @pytest.mark.slow
@@ -40,15 +53,15 @@ def test_two_reports_are_equal_apart_from_one_line(written, tmp_path):
         assert file.read_bytes() == (again / "figures" / file.name).read_bytes(), file.name
 
 
-def test_it_needs_nothing_from_outside(written):
-    text = visible((written / "report.html").read_text())
+def test_it_needs_nothing_from_outside(text):
+    text = visible(text)
     assert not re.search(r"(src|href)=\"(?!#|\")", text.replace('src=""', ""))
     assert "http" not in text.replace("http-equiv", "")
     assert "<script" not in text
 
 
-def test_it_states_findings_failures_machine_and_stages(written):
-    text = visible((written / "report.html").read_text())
+def test_it_states_findings_failures_machine_and_stages(text):
+    text = visible(text)
     assert "Slowest: cold at" in text
     assert "did not get the right result" in text
     assert "container did not start" in text
@@ -59,6 +72,7 @@ def test_it_states_findings_failures_machine_and_stages(written):
     assert text.count("<img") == 11
 
 
+@pytest.mark.slow
 def test_figures_and_their_tables_lie_beside_it(written):
     for name in ("overview", "latency", "breakdown", "throughput", "memory", "cold_start", "saturation"):
         for kind in ("png", "svg", "pdf", "csv", "parquet"):

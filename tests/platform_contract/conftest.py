@@ -37,9 +37,7 @@ def endpoint(request, tmp_path_factory):
         yield (given if "://" in given else f"http://{given}"), key
         return
     folder = tmp_path_factory.mktemp("platform")
-    settings = plain_processes.config(
-        plain_processes.build_proxy(folder), database=str(folder / "platform.db")
-    )
+    settings = plain_processes.config(plain_processes.proxy_binary(), database=str(folder / "platform.db"))
     with local_platform(settings, folder) as deployed:
         yield deployed.endpoint.api_host, deployed.endpoint.auth
 

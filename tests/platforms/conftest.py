@@ -11,9 +11,9 @@ ODD = Path(__file__).parent / "odd_proxy.py"
 
 
 @pytest.fixture(scope="session")
-def proxy(tmp_path_factory):
+def proxy():
     """The real action proxy's binary."""
-    return plain_processes.build_proxy(tmp_path_factory.mktemp("proxy"))
+    return plain_processes.proxy_binary()
 
 
 def odd(behaviour):

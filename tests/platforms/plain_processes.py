@@ -1,24 +1,18 @@
 """A platform for tests: the real action proxy as plain processes, with the tests' launcher."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
-from bench.paths import RUNTIMES
+from bench.build.proxy import BINARY_NAME, proxy_step
+from bench.build.step import ensure
 from bench.platforms.embedded.config import Config, Kind, ProcessImage, Throttles
 
 COMPILE = Path(__file__).parent / "image" / "compile"
 MANY = Throttles(invocations_per_minute=10**9, concurrent_invocations=10**6)
 
 
-def build_proxy(folder):
-    """The action proxy's binary, without shared libraries."""
-    binary = folder / "proxy"
-    go = shutil.which("go")
-    assert go, "go is not on PATH"
-    env = {"PATH": f"{Path(go).parent}:/usr/bin:/bin", "CGO_ENABLED": "0", "HOME": str(Path.home())}
-    subprocess.run([go, "build", "-o", binary, "."], cwd=RUNTIMES / "proxy", env=env, check=True)
-    return binary
+def proxy_binary():
+    """The action proxy, built as for every image."""
+    return ensure(proxy_step()).file(BINARY_NAME)
 
 
 def process_image(proxy, **env):
