@@ -78,6 +78,19 @@ def missing(checks: Sequence[Check]) -> list[Check]:
     return [check for check in checks if check.state == "missing"]
 
 
+def require_guest(accel: kvm_probe.Choice) -> None:
+    """Before minutes of building: what a guest will need. MissingToolError, AccessError."""
+    wanted = {name: PROGRAMS[name] for name in ("qemu-system-x86_64", "qemu-img", "setpriv")}
+    lacking = missing(list(_programs(wanted)))
+    if lacking:
+        raise MissingToolError(
+            "a guest needs: " + ", ".join(check.name for check in lacking),
+            hint=f"run: {shlex.join(install_command(lacking))}",
+        )
+    if accel == "kvm":
+        kvm_probe.require()
+
+
 def install_command(checks: Sequence[Check]) -> list[str]:
     """One command that installs all packages that are missing; [] when none is."""
     packages = sorted({name for check in checks if check.state != "ok" for name in check.packages})

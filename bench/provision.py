@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from docker.errors import DockerException
 
+from bench import doctor
 from bench.build.all import GuestSteps, guest_steps
 from bench.build.disk import ImageSource
 from bench.build.images import ARCHIVE_NAME, PLATFORM, ImageSet, image_set, images_step
@@ -95,6 +96,8 @@ class Ready:
 def build_products(resolved: Resolved, progress: Progress) -> Products:
     """Everything the profile needs, from the cache where it is there."""
     profile = resolved.profile
+    if profile.testbed.kind == "vm":
+        doctor.require_guest(profile.testbed.accel)
     # Of everything there is, whatever the profile picks: one disk serves all profiles.
     images = images_step(
         schemes().values(),

@@ -47,9 +47,16 @@ def choose(choice: Choice, kernel: Path) -> Acceleration:
         if choice == "kvm":
             raise BootError(f"accel = kvm: {refusal}", hint="use accel = auto or tcg")
     if choice == "kvm":
-        raise AccessError(f"accel = kvm: {refusal}", hint=mend())
+        require()
     hint = f"; {mend()}" if DEVICE.exists() and not os.access(DEVICE, os.R_OK | os.W_OK) else ""
     return Acceleration("tcg", f"{refusal}: {SLOW}{hint}")
+
+
+def require() -> None:
+    """AccessError unless the device can be opened."""
+    refusal = refused()
+    if refusal:
+        raise AccessError(f"accel = kvm: {refusal}", hint=f"{mend()}; or leave accel = auto")
 
 
 def refused(device: Path = DEVICE) -> str:

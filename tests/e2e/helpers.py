@@ -25,12 +25,21 @@ def command(words: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "bench", *words]
 
 
-def run(*words: str, timeout_s: float = 1200, env: dict[str, str] | None = None) -> Said:
-    """Run `rewind-bench WORDS` to its end; its output goes to pytest's capture as well."""
+def run(
+    *words: str,
+    timeout_s: float = 1200,
+    env: dict[str, str] | None = None,
+    cwd: Path = ROOT,
+    around: Sequence[str] = (),
+) -> Said:
+    """Run `rewind-bench WORDS` of the checkout `cwd` to its end, by the command `around` if there is one.
+
+    Its output goes to pytest's capture as well.
+    """
     done = subprocess.run(
-        command(words),
-        cwd=ROOT,
-        env={**os.environ, **(env or {})},
+        [*around, *command(words)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(cwd), **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

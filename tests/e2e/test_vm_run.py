@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import signal
 import subprocess
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,8 @@ SMALL = (
     *("run", "--profile", "smoke", "--schemes", "baseline", "--workloads", "hello,matmul"),
     *("--set", "experiments.latency.requests=20"),
 )
+#: The same cells, each long enough to be ended in its middle.
+LONGER = (*SMALL, "--set", "experiments.latency.think_ms=500", "--set", "experiments.memory.requests=20")
 
 
 def test_smoke_compares_every_scheme_on_our_kernel(tmp_path):
@@ -49,16 +52,20 @@ def test_smoke_compares_every_scheme_on_our_kernel(tmp_path):
 
 def test_each_lost_guest_costs_one_cell_and_the_run_goes_on(tmp_path):
     log, out = tmp_path / "log", tmp_path / "runs"
-    harness = start(*SMALL, "--out", str(out), log=log)
+    harness = start(*LONGER, "--out", str(out), log=log)
 
     def finished(count):
         return lambda: out.is_dir() and any(out.iterdir()) and len(cells(the_run(out))) >= count
 
     try:
         wait_for(finished(1), harness, 900)
-        in_guest(qemu_of(harness.pid), "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger")
-        wait_for(finished(2), harness, 600)
-        qemu_of(harness.pid).kill()
+        with told_to_panic(qemu_of(harness.pid)) as panic:
+            wait_for(lambda: measuring(harness.pid), harness, 600)
+            panic()
+        wait_for(finished(2), harness, 900)
+        qemu = qemu_of(harness.pid)
+        wait_for(lambda: measuring(harness.pid), harness, 600)
+        qemu.kill()
         status = harness.wait(900)
     finally:
         if harness.poll() is None:
@@ -74,7 +81,7 @@ def test_each_lost_guest_costs_one_cell_and_the_run_goes_on(tmp_path):
     assert any("lost" in error for error in failed), failed
     planned = json.loads((folder / "manifest.json").read_text())["planned_cells"]
     assert len(cells(folder)) == planned - 2
-    again = run(*SMALL, "--out", str(out), "--resume")
+    again = run(*LONGER, "--out", str(out), "--resume")
     assert again.status == 0, again.text
     assert len(cells(folder)) == planned
     assert not cells(folder, "failed")
@@ -84,7 +91,7 @@ def test_the_same_run_on_a_machine_known_only_by_its_address(tmp_path):
     """A guest with Debian's own kernel stands in for somebody's machine."""
     steps = stock_steps()
     build_all(steps.all())
-    guest = steps.guest(memory_mb=2048)
+    guest = steps.guest(memory_mb=2048, cpus=1)  # see test_guest_vm.py
     with boot(guest, label="remote") as remote:
         target = remote.vm.target
         home = login_for(tmp_path / "home", target.port, guest.key, guest.host_key)
@@ -126,17 +133,41 @@ def qemu_of(harness: int) -> psutil.Process:
     raise AssertionError("the harness runs no QEMU")
 
 
-def in_guest(qemu: psutil.Process, script: str) -> None:
-    """Run a script in the guest; it need not come back."""
+def measuring(harness: int) -> bool:
+    """A cell is in hand: its load generator runs."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        children = psutil.Process(harness).children(recursive=True)
+        return any("bench.load.worker" in child.cmdline() for child in children)
+    return False
+
+
+@contextlib.contextmanager
+def told_to_panic(qemu: psutil.Process) -> Iterator[Callable[[], None]]:
+    """A shell in the guest that waits for the word: a login takes longer than some cells."""
+    script = "echo 1 > /proc/sys/kernel/sysrq; echo ready; read -r _; echo c > /proc/sysrq-trigger"
+    with subprocess.Popen(
+        [*login(qemu), f"sh -c {shlex.quote(script)}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shell:
+        try:
+            assert shell.stdout.readline() == b"ready\n"
+
+            def panic() -> None:
+                shell.stdin.write(b"\n")
+                shell.stdin.flush()
+
+            yield panic
+        finally:
+            shell.kill()  # where it stands it would wait for TCP to give up
+
+
+def login(qemu: psutil.Process) -> list[str]:
+    """The command that logs in on a machine of the harness."""
     words = " ".join(qemu.cmdline())
     port = words.split("hostfwd=tcp:127.0.0.1:")[1].split("-")[0]
     (disk,) = {w.split("=")[1] for part in qemu.cmdline() for w in part.split(",") if w.startswith("file=")}
     key = key_behind(Path(disk))
     ssh = ["ssh", "-p", port, "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
-    ssh += ["-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=30"]
-    began = time.monotonic()
-    subprocess.run([*ssh, "root@127.0.0.1", f"sh -c {shlex.quote(script)}"], timeout=60, check=False)
-    assert time.monotonic() - began < 60
+    return [*ssh, "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=60", "root@127.0.0.1"]
 
 
 def key_behind(overlay: Path) -> Path:

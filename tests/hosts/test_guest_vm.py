@@ -200,8 +200,11 @@ def test_initramfs_that_never_ends_is_out_of_time(kernel, tmp_path):
 def test_stock_kernel_stands_in_for_a_remote_machine():
     made = stock_steps()
     build_all(made.all())
+    # One processor: Debian's kernel patches its own code while it runs, and QEMU before 8.0 can let
+    # another emulated processor execute the breakpoint of a patch that is over ("Oops: int3").
+    guest = made.guest(memory_mb=2048, cpus=1)
     with contextlib.ExitStack() as stack:
-        machine = stack.enter_context(boot(made.guest(memory_mb=2048), label="tests-stock", timeout_s=600))
+        machine = stack.enter_context(boot(guest, label="tests-stock", timeout_s=600))
         host = stack.enter_context(contextlib.closing(SshHost(connect(machine.vm.target), name="remote")))
         assert "cloud-amd64" in host.run(["uname", "-r"]).text
         assert host.docker().info()["CgroupVersion"] == "2"
