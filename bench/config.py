@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from bench.paths import CONFIGS
 from bench.plugins import Scheme, Workload, schemes, workloads
 from bench.tomlfile import Strict, convert, read
 
+_Plugin = TypeVar("_Plugin")
 HINT = "mend the named keys; docs/profiles.md describes each of them"
 
 
@@ -117,11 +118,15 @@ def resolve(name: str, data: Mapping[str, Any], where: str) -> Resolved:
     problems: list[str] = []
     profile = convert(data, Profile, where, problems)
     settings = _settings(data.get("experiments", {}), where, problems)
+    all_schemes, all_workloads = _folders(schemes, problems), _folders(workloads, problems)
+    _check_names(data.get("schemes"), all_schemes, f"{where}: schemes", problems)
+    _check_names(data.get("workloads"), all_workloads, f"{where}: workloads", problems)
+    for key, chosen in settings.items():
+        _check_names(chosen.workloads, all_workloads, f"{where}: experiments.{key}.workloads", problems)
+        _check_names(chosen.schemes, all_schemes, f"{where}: experiments.{key}.schemes", problems)
+        _check_names(list(chosen.scheme), all_schemes, f"{where}: experiments.{key}.scheme", problems)
     if profile is None:
         raise ConfigError(problems, hint=HINT)
-    all_schemes, all_workloads = schemes(), workloads()
-    _check_names(profile.schemes, all_schemes, f"{where}: schemes", problems)
-    _check_names(profile.workloads, all_workloads, f"{where}: workloads", problems)
     # An experiment may name what takes part only by name, but never more than the profile's own choice.
     named = set(profile.schemes) or {name for chosen in settings.values() for name in chosen.schemes}
     picked_schemes = [
@@ -139,10 +144,6 @@ def resolve(name: str, data: Mapping[str, Any], where: str) -> Resolved:
         for w in picked_workloads
         if profile.size not in w.spec.sizes
     ]
-    for key, chosen in settings.items():
-        _check_names(chosen.workloads, all_workloads, f"{where}: experiments.{key}.workloads", problems)
-        _check_names(chosen.schemes, all_schemes, f"{where}: experiments.{key}.schemes", problems)
-        _check_names(list(chosen.scheme), all_schemes, f"{where}: experiments.{key}.scheme", problems)
     if profile.testbed.kind == "ssh" and "@" not in profile.testbed.host:
         problems.append(f"{where}: testbed.host: must be user@host[:port] for kind = 'ssh'")
     if problems:
@@ -175,8 +176,20 @@ def _settings(tables: object, where: str, problems: list[str]) -> dict[str, expe
     return found
 
 
-def _check_names(names: Sequence[str], known: Mapping[str, object], where: str, problems: list[str]) -> None:
-    problems += [f"{where}: {_unknown(n, list(known))}" for n in names if n not in known]
+def _folders(read_all: Callable[[], Mapping[str, _Plugin]], problems: list[str]) -> Mapping[str, _Plugin]:
+    """All plug-ins of a kind; none, and their problems, when one is broken."""
+    try:
+        return read_all()
+    except ConfigError as error:
+        problems += error.problems
+        return {}
+
+
+def _check_names(names: object, known: Mapping[str, object], where: str, problems: list[str]) -> None:
+    """`names` is as the profile has it, perhaps no list; where nothing could be read, nothing is unknown."""
+    if isinstance(names, list | tuple) and known:
+        words = [name for name in names if isinstance(name, str)]
+        problems += [f"{where}: {_unknown(name, list(known))}" for name in words if name not in known]
 
 
 def _unknown(name: str, known: list[str]) -> str:
