@@ -120,12 +120,12 @@ def of_experiment(rows: pd.DataFrame, *names: str) -> pd.DataFrame:
 
 
 def params_label(params: str) -> str:
-    """Parameters as a reader wants them: `pool 1024 MB, rate = 2`."""
+    """Parameters as a reader wants them: `pool 1024 MB, rate 2 requests/s`."""
     values: dict[str, object] = json.loads(params)
     units = {"mb": "MB", "ms": "ms", "s": "s", "rps": "requests/s"}
     parts = []
     for name, value in values.items():
-        stem, _, unit = name.rpartition("_")
+        stem, _, unit = name.replace("rate_per_s", "rate_rps").rpartition("_")
         parts.append(f"{stem} {value} {units[unit]}" if stem and unit in units else f"{name} = {value}")
     return ", ".join(parts)
 

@@ -155,6 +155,20 @@ def test_cells_with_failures_and_platform_bound_cells_are_marked(tmp_path):
     assert {"†", "‡"} <= {text.get_text() for text in figure.axes[0].texts}
 
 
+def test_the_load_offered_is_the_rate_asked_for_and_named(tmp_path):
+    """Not what a few requests that came close together seem to say."""
+    params = {"pool_mb": 512, "rate_per_s": 1.0}
+    with store.RunFolder.create(tmp_path, synthetic_run.manifest()) as run:
+        writer = synthetic_run.Writer(run)
+        for scheme in ("baseline", "cold"):
+            writer.load_cell("throughput", scheme, "hello", params, 0, count=12)
+    made = frames.load(tmp_path)
+    assert set(throughput.table(made)["offered_per_s"]) == {1.0}
+    said = texts(draw(throughput, made))
+    assert "load offered" in said
+    assert "pool 512 MB, rate 1.0 requests/s" in said
+
+
 def test_schemes_keep_their_colour_when_others_are_left_out():
     every = ["baseline", "cold", "fork", "snapshot", "rewind", "rewind-mem"]
     styles = scheme_styles(every)
