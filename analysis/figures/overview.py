@@ -137,10 +137,15 @@ def finding(table: pd.DataFrame) -> str:
     slow, fast = others.iloc[-1], others.iloc[0]
     said = f"Slowest: {slow['scheme']} at {_factor(slow)} {obs.REFERENCE}'s median latency"
     if len(others) > 1:
-        said += f"; fastest after {obs.REFERENCE}: {fast['scheme']} at {_factor(fast)}"
+        said += f"; fastest beside {obs.REFERENCE}: {fast['scheme']} at {_factor(fast)}"
     between = [f"{row['scheme']} {_factor(row)}" for _, row in others.iloc[1:-1].iterrows()]
     said += f"; between: {', '.join(between)}" if between else ""
-    said += f" (95 % intervals, geometric mean over {int(slow['workloads'])} workloads)."
+    sure = others["ratio_low"].notna()
+    none = "no intervals: too few containers"
+    intervals = (
+        "95 % intervals" if sure.all() else "95 % intervals where containers suffice" if sure.any() else none
+    )
+    said += f" ({intervals}; geometric mean over {int(slow['workloads'])} workloads)."
     faster = [str(row["scheme"]) for _, row in others.iterrows() if row["ratio_high"] < 1]
     if faster:
         said += f" Surely faster than {obs.REFERENCE}, which asks for an explanation: {', '.join(faster)}."
@@ -149,5 +154,5 @@ def finding(table: pd.DataFrame) -> str:
 
 def _factor(row: pd.Series[float]) -> str:
     sure = np.isfinite(row["ratio_low"])
-    interval = f" [{digits(row['ratio_low'])}–{digits(row['ratio_high'])}]" if sure else " [no interval]"
+    interval = f" [{digits(row['ratio_low'])}–{digits(row['ratio_high'])}]" if sure else ""
     return f"{digits(row['ratio'])} ×{interval}"
