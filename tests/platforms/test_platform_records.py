@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from bench.platforms.embedded.records import Answer, init_failure, run_outcome
+from bench.platforms.embedded.records import Activation, Answer, init_failure, run_outcome
 
 LIMIT = 1000
 
@@ -53,3 +53,13 @@ def test_a_result_over_the_limit_is_an_application_error():
         "The action produced a response that exceeded the allowed length: 5000 > 1000 bytes."
         ' The truncated response was: {"x":"aaa'
     )
+
+
+def test_lines_of_a_request_that_was_sent_again_stay_in_order():
+    """Those of the container that was lost may come last, or never."""
+    activation = Activation("id", None, "guest", 0, "", when_ended=list)
+    lost, served = activation.log_part(), activation.log_part()
+    served.append("served")
+    assert activation.logs == ["served"]
+    lost.append("lost")
+    assert activation.logs == ["lost", "served"]

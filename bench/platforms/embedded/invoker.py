@@ -162,10 +162,10 @@ class Invoker:
         """The record waits for the lines, the reply and the container do not."""
         assert worker.container is not None  # noqa: S101 - started
         activation.pending += 1
-        before = list(activation.logs)
+        part = activation.log_part()
 
         def done(lines: list[str]) -> None:
-            activation.logs = before + lines
+            part.extend(lines)
             self._part(activation)
 
         return worker.container.log.expect(activation.action.logs_mb * texts.MEGABYTE, done)

@@ -136,11 +136,22 @@ class Activation:
     #: The launcher's own account of its restore.
     restore: Mapping[str, int] = field(default_factory=dict)
     retired: str = ""
-    logs: list[str] = field(default_factory=list)
+    #: Log lines by container; of several for a request that was sent again.
+    log_parts: list[list[str]] = field(default_factory=list)
     #: Parts of the record that are still to come.
     pending: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     complete: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def log_part(self) -> list[str]:
+        """Where the lines of one more container go; they may come before those of an earlier one."""
+        self.log_parts.append([])
+        return self.log_parts[-1]
+
+    @property
+    def logs(self) -> list[str]:
+        """All lines, by container in the order of dispatch."""
+        return [line for part in self.log_parts for line in part]
 
     def annotations(self) -> list[dict[str, Any]]:
         """OpenWhisk's, and ours."""
