@@ -75,6 +75,19 @@ def test_a_request_bound_to_a_container_that_fails_goes_to_another():
     assert run.slot is not slot
 
 
+def test_a_request_that_lost_a_container_is_not_bound_to_another():
+    pool = Pool(512)
+    first, second = start(pool, job()), start(pool, job())
+    pool.settle(first)
+    waiting = job()
+    pool.submit(waiting)
+    pool.settle(second)
+    removed, run = pool.remove(first, "not restored")
+    assert isinstance(removed, Remove)
+    assert run.start == "cold"  # and not lost a second time with the second container
+    assert second.bound is None
+
+
 def test_memory_bounds_the_containers():
     pool = Pool(512)
     first, second = start(pool, job()), start(pool, job())

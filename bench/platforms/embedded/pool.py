@@ -227,7 +227,8 @@ class Pool:
             if warm:
                 return [self._take(max(warm, key=lambda s: s.idle_since_ns), job, "warm")]
             for slot in self._of(Phase.SETTLING):
-                if slot.owner == job.owner and slot.bound is None and not slot.doomed:
+                # One that has lost a container waits for another's word: it is sent again only once.
+                if slot.owner == job.owner and not (slot.bound or slot.doomed or job.resent):
                     slot.bound = job
                     return []
         for slot in self._of(Phase.PREWARMED):
