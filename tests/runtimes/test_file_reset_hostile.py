@@ -9,7 +9,7 @@ import pytest
 from actionloop.filereset import FileReset, FileResetError
 from files_fixture import FakeContainer, Refused, Service, make_image
 
-from bench.platforms.embedded.own_socket import close_socket, open_socket
+from bench.platforms.embedded.own_socket import OwnSockets
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -221,17 +221,31 @@ def test_cost_follows_what_changed(start):
 
 def test_a_socket_of_its_own(service):
     """Asked for on the control socket, there after a restart, gone when the container is."""
-    folder = Path(open_socket(str(service.folder), "wsk0_1_guest_hello"))
+    sockets = OwnSockets(str(service.folder))
+    (folder,) = map(Path, sockets.open("wsk0_1_guest_hello"))
     service.kill()
     service.start()
     client = FileReset(str(folder / "files"))
     with pytest.raises(FileResetError, match=r"is a writable volume|no overlay"):
         client.checkpoint()  # it answers
-    close_socket(str(service.folder), "wsk0_1_guest_hello")
+    sockets.close("wsk0_1_guest_hello")
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", "x" * 300, ".hidden"])
 def test_names_of_sockets_are_names(service, name):
     with pytest.raises(OSError, match="made no socket"):
-        open_socket(str(service.folder), name)
+        OwnSockets(str(service.folder)).open(name)
+
+
+def test_a_socket_that_the_service_was_not_there_to_close(service):
+    """Goes with the end of the next container."""
+    sockets = OwnSockets(str(service.folder))
+    (first,), (second,) = (map(Path, sockets.open(name)) for name in ("first", "second"))
+    service.kill()
+    sockets.close("first")
+    service.start()
+    assert first.exists()
+    sockets.close("second")
+    assert not first.exists()
+    assert not second.exists()

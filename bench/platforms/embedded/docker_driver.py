@@ -23,7 +23,7 @@ from bench.errors import ConfigError, DockerError
 from bench.platforms.embedded.config import DEFAULT_PORT, Config
 from bench.platforms.embedded.driver import Container, ContainerSpec, PullError, StartError
 from bench.platforms.embedded.logs import LogSplitter, Stream
-from bench.platforms.embedded.own_socket import INSIDE, close_socket, open_socket
+from bench.platforms.embedded.own_socket import OwnSockets
 
 PROXY_PORT = "8080/tcp"
 #: Marks every container of ours; the value is the run's name where the settings give one.
@@ -45,6 +45,7 @@ class DockerDriver:
 
     def __init__(self, config: Config, port: int) -> None:
         self._settings = config.containers
+        self._sockets = OwnSockets(self._settings.socket_service)
         self._user_memory_mb = config.user_memory_mb
         self._port = port
         self._invoker = self._settings.invoker
@@ -90,8 +91,7 @@ class DockerDriver:
             await self._in_thread(self._others, _remove, container.handle[0])
         except Failed as error:
             log.error("container %s is not removed: %s", container.name, error)  # noqa: TRY400
-        if self._settings.socket_service:
-            await self._in_thread(self._others, close_socket, self._settings.socket_service, container.name)
+        await self._in_thread(self._others, self._sockets.close, container.name)
         container.gone.set()
 
     async def pause(self, container: Container) -> None:
@@ -154,6 +154,7 @@ class DockerDriver:
         for left in self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
             log.info("removing container %s", left.name)
             _remove(left)
+            self._sockets.close(str(left.name))
 
     def _need_image(self, image: str) -> None:
         """A local image is used as it is; one that is not here is pulled."""
@@ -174,9 +175,17 @@ class DockerDriver:
 
     def _run(self, spec: ContainerSpec, core: int | None) -> tuple[Container, socket.socket]:
         self._need_image(spec.image)
+        name = self._name(spec)
+        try:
+            return self._make(spec, name, core)
+        except StartError:
+            self._sockets.close(name)
+            raise
+
+    def _make(self, spec: ContainerSpec, name: str, core: int | None) -> tuple[Container, socket.socket]:
         assert self._client is not None  # noqa: S101 - connected first
         try:
-            made = self._client.containers.create(spec.image, **self._arguments(spec, core))
+            made = self._client.containers.create(spec.image, **self._arguments(spec, name, core))
         except Failed as error:  # also of the service that makes sockets
             if isinstance(error, ImageNotFound):
                 self._images.discard(spec.image)
@@ -190,23 +199,21 @@ class DockerDriver:
             _remove(made)
             raise StartError(f"docker start {spec.image}: {error}") from error
         relayed = self._settings.address == "published"
-        name = str(made.name)
         return Container(str(made.id), name, url, relayed, LogSplitter(), handle=(made, core)), stream
 
-    def _arguments(self, spec: ContainerSpec, core: int | None) -> dict[str, Any]:
+    def _name(self, spec: ContainerSpec) -> str:
+        return f"wsk{self._invoker}_{spec.number}_{_label(spec)}"
+
+    def _arguments(self, spec: ContainerSpec, name: str, core: int | None) -> dict[str, Any]:
         settings = self._settings
         shares = settings.cpu_shares
         if shares is None:
             shares = max(2, CPU_SHARES * spec.memory_mb // self._user_memory_mb)
-        label = re.sub(r"[^a-zA-Z0-9_.-]", "", spec.label)
-        name = f"wsk{self._invoker}_{spec.number}_{label}"
-        mounts = dict(settings.mounts)
-        if settings.socket_service:
-            mounts[open_socket(settings.socket_service, name)] = INSIDE
+        mounts = settings.mounts | self._sockets.open(name)
         published = settings.address == "published"
         return {
             "name": name,
-            "labels": {LABEL: "", **settings.labels, LABEL_PORT: str(self._port), LABEL_ACTION: label},
+            "labels": {LABEL: "", **settings.labels, LABEL_PORT: str(self._port), LABEL_ACTION: _label(spec)},
             "mem_limit": f"{spec.memory_mb}m",
             "memswap_limit": f"{spec.memory_mb}m",
             "cpu_shares": shares,
@@ -234,6 +241,10 @@ class DockerDriver:
         if not address:
             raise DockerException("it ended at once, or has no address on its network")
         return f"http://{address}:{PROXY_PORT.removesuffix('/tcp')}"
+
+
+def _label(spec: ContainerSpec) -> str:
+    return re.sub(r"[^a-zA-Z0-9_.-]", "", spec.label)
 
 
 def _seccomp(path: str) -> str:
