@@ -242,6 +242,7 @@ class Trial:
         assert len(begun) <= 1, record
         if record.success:
             assert begun == [f"begun {record.result['n']}"], record
+            assert (record.busy_after_ns is not None) != bool(record.retired), record  # restored, or given up
         assert not record.retired or record.container_id in self.killed, record
 
 
