@@ -219,6 +219,21 @@ def test_cost_follows_what_changed(start):
     assert best[0] < best[20] < best[200]
 
 
+def test_what_a_killed_service_left_half_made_goes_at_the_next_start(service, start):
+    container = start()
+    records = service.folder / "records"
+    kept = sorted(records.iterdir())
+    service.kill()
+    for name in ("1-1.blob", "1-1.new", "1-1.json"):
+        (records / name).write_text("half")
+    service.start()
+    assert sorted(records.iterdir()) == kept
+    assert len(kept) == 2
+    container.do("open('/tmp/x', 'w').close()")
+    container.reset()
+    assert container.state() == container.before
+
+
 def test_a_socket_of_its_own(service):
     """Asked for on the control socket, there after a restart, gone when the container is."""
     sockets = OwnSockets(str(service.folder))

@@ -39,7 +39,9 @@ class Registry:
                 continue
             if peer is not None:
                 peer.close()
-            _remove_record(path)
+        for path in self._folder.iterdir():  # also what a killed service has half made
+            if path.stem not in self._peers:
+                path.unlink()
         return found
 
     def checkpoint(self, peer: Peer) -> dict[str, int]:
