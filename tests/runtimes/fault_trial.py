@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+from fault_checks import CODE, Checks
 
 from bench.hosts.base import Host
 from bench.paths import RUNTIMES
@@ -26,15 +27,13 @@ from bench.platforms.activations import Activation
 from bench.platforms.base import Endpoint
 from bench.platforms.client import Client
 from bench.platforms.deploy import deploy
-from bench.platforms.embedded import texts
+from bench.platforms.services import FOLDER
 from bench.platforms.settings import PlatformSettings
 
 FILTER = RUNTIMES / "common" / "seccomp.json"
 MEMORY_MB = 128
 #: More clients than containers, so that a request often waits for a container's restore.
 CONTAINERS, CLIENTS = 3, 4
-#: Between two kills there are up to this many requests.
-APART = 30
 POLL_S = 0.005
 END_S = 120
 PAGE = 200
@@ -48,33 +47,6 @@ done
 """
 LOOK = ["sh", "-c", "exec grep -sa -f - /proc/[0-9]*/cgroup /proc/[0-9]*/cmdline /proc/mounts"]
 PATTERNS = {"launcher": "[s]tart\\.py", "manager": "[s]cheme/snapshotter"}
-SUM = sum(range(1 << 17))
-CODE = """
-import os
-import numpy as np
-table = np.arange(1 << 17)
-kept, count = [], 0
-def main(args):
-    global count
-    n = args["n"]
-    print("begun", n, flush=True)
-    count += 1
-    kept.append(n)
-    found = {"n": n, "sum": int(table.sum()) + n, "kept": kept, "count": count}
-    if args["files"]:
-        found["files"] = [x for at in ("/tmp", "/dev/shm") for x in os.listdir(at) if x.startswith("left-")]
-    table[:] = -1
-    for at in ("/tmp", "/dev/shm"):
-        open(f"{at}/left-{n}", "w").write("x" * 10000)
-    return found
-"""
-#: What a client may be told when a part died (runtimes/README.md).
-TOLD = re.compile(
-    "command exited( before the request.*)?"
-    f"|{re.escape(texts.ABNORMAL_RUN)}|{re.escape(texts.ABNORMAL_INIT)}"
-    r"|cannot start action: (Command exited abruptly during initialization\.|The action did not).*"
-)
-DEVELOPER = "action developer error"
 
 
 @dataclass(frozen=True)
@@ -102,22 +74,24 @@ class Trial:
     bed: Bed
     image: str
     chance: random.Random
-    #: About the time from one request to the next in a container.
-    cycle_s: float
     action: str
-    #: Whether the scheme puts files back.
-    files: bool = False
+    #: Between two kills there are up to this many requests, and part of one:
+    apart: int
+    #: about the time from one request to the next in a container.
+    cycle_s: float
+    #: The file reset service's container, where the scheme puts files back.
+    service: Container | None = None
     #: Container -> what stands for it in the testbed's /proc while anything of it is there.
     seen: dict[str, list[str]] = field(default_factory=dict)
     killed: list[str] = field(default_factory=list)
 
-    def run(self, part: str, kills: int) -> list[Activation]:
-        """Kill that part of as many containers; the records of all requests, checked."""
+    def run(self, parts: Sequence[str]) -> list[Activation]:
+        """Kill these parts, one after the other; the records of all requests, checked."""
         with self.bed.endpoint.client() as client:
             client.put_action(self.action, code=CODE, image=self.image, memory_mb=MEMORY_MB)
             before = client.stats().counters
             with self._load() as answers:
-                while len(self.killed) < kills:
+                for part in parts:
                     self._strike(client, part, answers)
             self._await_rest(client)
             after = client.stats().counters
@@ -125,7 +99,7 @@ class Trial:
             client.delete_action(self.action)
             self._await_nothing(client)
         counted = {key: after[key] - before.get(key, 0) for key in after}
-        self._check(answers, records, counted)
+        Checks(self.killed, self.service is not None).all(answers, records, counted)
         return records
 
     @contextmanager
@@ -137,7 +111,7 @@ class Trial:
         def send() -> None:
             with self.bed.endpoint.client() as client:
                 while not stop.is_set():
-                    value = {"n": next(numbers), "files": self.files}
+                    value = {"n": next(numbers), "files": self.service is not None}
                     answers.append(client.invoke(self.action, value))
 
         with ThreadPoolExecutor(CLIENTS) as threads:
@@ -151,15 +125,32 @@ class Trial:
 
     def _strike(self, client: Client, part: str, answers: list[Activation]) -> None:
         """After some more requests, anywhere in the next one, kill the part in a whole container."""
-        enough = len(answers) + self.chance.randint(0, APART)
+        while True:
+            self._await_more(answers)
+            there = [c.id for c in client.stats().containers if c.action == self.action]
+            for one in there:
+                self._note(one)
+            if part == "service":
+                return self._kill_service(client)
+            whole = [c for c in there if c not in self.killed]
+            if whole and self._kill(chosen := self.chance.choice(whole), part):
+                return self.killed.append(chosen)
+
+    def _await_more(self, answers: list[Activation]) -> None:
+        enough = len(answers) + self.chance.randint(0, self.apart)
         until(lambda: len(answers) >= enough, "requests are answered")
         time.sleep(self.chance.uniform(0, self.cycle_s))
-        there = [c.id for c in client.stats().containers if c.action == self.action]
-        whole = [c for c in there if c not in self.killed]
-        for one in whole:
-            self._note(one)
-        if whole and self._kill(chosen := self.chance.choice(whole), part):
-            self.killed.append(chosen)
+
+    def _kill_service(self, client: Client) -> None:
+        """While no container is being made: that cannot be done without it. Docker starts it again."""
+        until(lambda: [c.served > 0 for c in client.stats().containers] == [True] * CONTAINERS, "all serve")
+        pid = self._service_pid()
+        self.bed.host.run(["kill", "-9", str(pid)])
+        until(lambda: self._service_pid() not in (0, pid), "the service is started again")
+
+    def _service_pid(self) -> int:
+        self.service.reload()
+        return int(self.service.attrs["State"]["Pid"])
 
     def _note(self, container: str) -> None:
         with suppress(NotFound):
@@ -203,55 +194,15 @@ class Trial:
         """Until nothing of any container is left on the testbed."""
         until(lambda: not set(self.seen) & self._there(client), "all containers are gone")
         words = "\n".join(word for known in self.seen.values() for word in known).encode()
-        until(lambda: not self._look(words), "nothing is left in /proc", lambda: self._look(words))
+        until(lambda: not self._look(words), "nothing is left", lambda: self._look(words))
 
     def _look(self, words: bytes) -> str:
-        """Lines of processes and mounts that have one of these words."""
-        return self.bed.host.run(LOOK, stdin=words, check=False).text
-
-    def _check(self, answers: list[Activation], records: list[Activation], counted: dict[str, int]) -> None:
-        """Every answer is right, or a failure that a kill explains; and all is counted."""
-        assert {a.id for a in answers} == {r.id for r in records}
-        assert len(answers) == len(records)
-        failed = [a for a in answers if not a.success]
-        for answer in answers:
-            self._check_answer(answer)
-        assert len({a.container_id for a in failed}) == len(failed)  # no container fails two
-        assert counted.get(DEVELOPER, 0) == len(failed)
-        assert counted["success"] == len(answers) - len(failed)
-        assert counted.get("resent", 0) == sum(r.resent for r in records)
-        assert {r.resent for r in records} <= {0, 1}
-        removed = {k: n for k, n in counted.items() if k.startswith("removed: ") and n}
-        assert sum(removed.values()) == len(self.killed), removed
-        for record in records:
-            self._check_record(record)
-
-    def _check_answer(self, answer: Activation) -> None:
-        if answer.success:
-            n = answer.result["n"]
-            right = {"n": n, "sum": SUM + n, "kept": [n], "count": 1}
-            assert answer.result == (right | {"files": []} if self.files else right)
-            return
-        assert answer.status == DEVELOPER, answer
-        assert TOLD.fullmatch(answer.result["error"]), answer
-        assert answer.container_id in self.killed, answer
-
-    def _check_record(self, record: Activation) -> None:
-        """A request begins once, wherever it was sent; a container that failed afterwards was killed."""
-        begun = [line.split(" ", 2)[2] for line in record.logs if " begun " in line]
-        assert len(begun) <= 1, record
-        if record.success:
-            assert begun == [f"begun {record.result['n']}"], record
-            assert (record.busy_after_ns is not None) != bool(record.retired), record  # restored, or given up
-        assert not record.retired or record.container_id in self.killed, record
-
-
-def summary(records: list[Activation]) -> str:
-    """For a reader of the test's output."""
-    failed = sum(not record.success for record in records)
-    again = sum(record.resent for record in records)
-    retired = sum(bool(record.retired) for record in records)
-    return f"{len(records)} requests: {failed} failed, {again} sent again; {retired} restores failed"
+        """Lines of processes and mounts that have one of these words; files of the service."""
+        found = self.bed.host.run(LOOK, stdin=words, check=False).text
+        if self.service:
+            kept = [f"{FOLDER}/{name}" for name in ("own", "records")]
+            found += self.bed.host.run(["find", *kept, "-mindepth", "1"]).text
+        return found
 
 
 def until(holds: Callable[[], bool], what: str, instead: Callable[[], str] = str) -> None:

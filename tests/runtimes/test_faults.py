@@ -7,6 +7,7 @@ import random
 
 import fault_trial
 import pytest
+from fault_checks import summary
 
 from bench.build.images import image_set, images_step
 from bench.build.step import ensure
@@ -16,7 +17,7 @@ from bench.plugins import schemes, workloads
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 KILLS = 10
-CYCLE_S = 0.03
+APART, CYCLE_S = 30, 0.03
 
 
 @pytest.fixture(scope="module")
@@ -51,5 +52,5 @@ def bed(host):
 )
 def test_a_part_is_killed_at_random_moments(bed, images, scheme, part):
     chance = random.Random(f"{scheme} {part}")
-    trial = fault_trial.Trial(bed, images.reference(scheme), chance, CYCLE_S, f"{scheme}-{part}")
-    print(fault_trial.summary(trial.run(part, KILLS)))
+    trial = fault_trial.Trial(bed, images.reference(scheme), chance, f"{scheme}-{part}", APART, CYCLE_S)
+    print(summary(trial.run([part] * KILLS)))
