@@ -35,7 +35,8 @@ MEMORY_MB = 128
 #: More clients than containers, so that a request often waits for a container's restore.
 CONTAINERS, CLIENTS = 3, 4
 POLL_S = 0.005
-END_S = 120
+#: Under emulation a container takes half a minute to its first answer.
+END_S = 240
 PAGE = 200
 #: Finds a process by its command line (not itself), the oldest one.
 KILL = """

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import time
 
+import fault_trial
 import httpx
 import pytest
+from fault_checks import summary
 
 from bench.build.all import ImageSource, build_all, guest_steps
 from bench.build.images import ARCHIVE_NAME, image_set, images_step
@@ -241,6 +244,21 @@ def test_a_restore_that_the_request_made_up_is_not_believed(guest, user):
         assert answer.status_code == 503
         assert "was not restored (generation 0)" in answer.text
         assert running_one.post("/run", {}).status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("scheme", "parts"),
+    [
+        ("rewind", ["service", "launcher", "proxy"]),
+        ("rewind-mem", ["launcher", "proxy"]),
+    ],
+)
+def test_parts_are_killed_at_random_moments_under_load(guest, service, scheme, parts):
+    with fault_trial.bed(guest.host, guest.images.reference("platform"), FOLDER) as bed:
+        kept = service if scheme == "rewind" else None
+        chance = random.Random(scheme)
+        trial = fault_trial.Trial(bed, guest.images.reference(scheme), chance, scheme, 4, 0.5, kept)
+        print(summary(trial.run(parts)))
 
 
 def refused(running_one, *words):
