@@ -23,6 +23,8 @@ FAULTS = (
 #: A debug kernel is many times slower: the programs that find most of its faults.
 DEBUG_PROGRAMS = ("smoke", "abi", "regions", "descendants", "lifecycle", "threads", "trace")
 DEBUG_LIMIT_S = 2400.0
+#: ... and so is each case, whose time limit is one for a release kernel.
+DEBUG_PATIENCE = "REWIND_PATIENCE=8"
 
 
 class SelftestError(KernelError):
@@ -48,7 +50,7 @@ def has_series() -> bool:
 
 def debug_piece(programs: Sequence[str] = DEBUG_PROGRAMS, *, seed: int = 1) -> Piece:
     """The slice that a debug kernel runs."""
-    commands = tuple(suite.command(name, seed=seed) for name in programs)
+    commands = tuple(f"{DEBUG_PATIENCE} {suite.command(name, seed=seed)}" for name in programs)
     return Piece("debug", commands, suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
 
 

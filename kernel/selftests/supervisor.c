@@ -234,6 +234,9 @@ static void reap_strays(void)
 }
 
 /* Serve the subject until it ends; returns its wait status, or -1 when its time is up. */
+/* How often the usual time a case may take: checkers make a kernel slow. */
+static unsigned long patience = 1;
+
 static int attend(struct watch *watch, unsigned int limit_s)
 {
 	long deadline = now_ms() + limit_s * 1000L;
@@ -323,7 +326,7 @@ static int run_case(const struct testcase *test)
 	close(pipes[1]);
 	watch.socket = sockets[0];
 	watch.drain = pipes[0];
-	status = watch.pid < 0 ? -1 : attend(&watch, test->limit_s ?: DEFAULT_LIMIT_S);
+	status = watch.pid < 0 ? -1 : attend(&watch, patience * (test->limit_s ?: DEFAULT_LIMIT_S));
 	reap_strays();
 	close(sockets[0]);
 	close(pipes[0]);
@@ -373,6 +376,9 @@ int run_cases(int argc, char **argv, const struct testcase *cases, size_t count)
 	int option, total = 0, number = 0, failed = 0, slow = 0;
 
 	call_flags = text ? strtoul(text, NULL, 0) : 0;
+	text = getenv("REWIND_PATIENCE");
+	if (text)
+		patience = strtoul(text, NULL, 0);
 	text = getenv("REWIND_SEED");
 	run_seed = text ? strtoul(text, NULL, 0) : 1;
 	while ((option = getopt(argc, argv, "lt:s:f:a")) != -1) {
