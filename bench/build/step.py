@@ -117,7 +117,8 @@ class Work:
         if full or any(mark in tail for mark in DISK_FULL_MARKS):
             raise DiskFullError(
                 f"disk full while running '{argv[0]}' (log: {self.log})",
-                hint=f"free some space on the device of {self.out.parent.parent.parent} and run again",
+                hint=f"free some space on the device of {self.out.parent.parent.parent} "
+                "('rewind-bench clean --cache' drops the build cache) and run again",
             )
         raise process_error(Completed(tuple(argv), status, tail, b""), self.log)
 

@@ -154,6 +154,7 @@ def told_to_panic(qemu: psutil.Process) -> Iterator[Callable[[], None]]:
             def panic() -> None:
                 shell.stdin.write(b"\n")
                 shell.stdin.flush()
+                qemu.wait(60)  # the word has to arrive before the shell is ended
 
             yield panic
         finally:

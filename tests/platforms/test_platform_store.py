@@ -100,7 +100,7 @@ async def test_a_record_changed_after_its_write_is_written_again(opened):
     late.complete.clear()
     opened.end(late)
     assert (await opened.activations(query()))[0]["logs"] == []
-    late.logs = ["line"]
+    late.log_part().append("line")
     late.complete.set()
     opened.changed(late)
     await opened.flush()
