@@ -59,13 +59,14 @@ def test_each_lost_guest_costs_one_cell_and_the_run_goes_on(tmp_path):
 
     try:
         wait_for(finished(1), harness, 900)
-        with told_to_panic(qemu_of(harness.pid)) as panic:
+        (first,) = machines_of(harness.pid)
+        with told_to_panic(first) as panic:
             wait_for(lambda: measuring(harness.pid), harness, 600)
             panic()
-        wait_for(finished(2), harness, 900)
-        qemu = qemu_of(harness.pid)
-        wait_for(lambda: measuring(harness.pid), harness, 600)
-        qemu.kill()
+        wait_for(lambda: not {first} & set(machines_of(harness.pid)), harness, 60)
+        wait_for(lambda: machines_of(harness.pid) and measuring(harness.pid), harness, 900)
+        (second,) = machines_of(harness.pid)
+        second.kill()
         status = harness.wait(900)
     finally:
         if harness.poll() is None:
@@ -125,12 +126,16 @@ def login_for(home: Path, port: int, key: Path, host_key: str) -> Path:
     return home
 
 
-def qemu_of(harness: int) -> psutil.Process:
-    """The machine that a harness has started."""
-    for child in psutil.Process(harness).children(recursive=True):
-        if child.name().startswith("qemu-system"):
-            return child
-    raise AssertionError("the harness runs no QEMU")
+def machines_of(harness: int) -> list[psutil.Process]:
+    """What a harness has booted and not lost."""
+    return [child for child in psutil.Process(harness).children(recursive=True) if runs_qemu(child)]
+
+
+def runs_qemu(process: psutil.Process) -> bool:
+    """And is not only waiting to be buried."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.name().startswith("qemu-system") and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def measuring(harness: int) -> bool:
