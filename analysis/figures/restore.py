@@ -41,8 +41,8 @@ SEGMENTS: dict[str, dict[str, Any]] = {
     "threads_s": {"facecolor": "#3c5a7d", "label": "threads"},
     "regions_s": {"facecolor": "#7d9bbd", "label": "regions"},
     "pages_s": {"facecolor": "#c98f4e", "label": "pages and TLB"},
-    "blanks_s": {"facecolor": "#e3c79f", "label": "blank pages for the next"},
-    "descriptors_s": {"facecolor": "#8a6f9e", "label": "descriptors, signals, registers"},
+    "blanks_s": {"facecolor": "#e3c79f", "label": "blank pages"},
+    "descriptors_s": {"facecolor": "#8a6f9e", "label": "descriptors, signals"},
     "files_s": {"facecolor": "#6a9a6a", "label": "files"},
     "rest_s": {"facecolor": "#dcdcdc", "label": "all else"},
 }

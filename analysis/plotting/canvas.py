@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -64,8 +65,9 @@ def figure_grid(
 def _legend_columns(labels: Sequence[str], width_in: float) -> int:
     """In how many columns a legend's labels fit beside each other; Matplotlib fills column by column."""
     for columns in range(len(labels), 1, -1):
-        rows = -(-len(labels) // columns)
-        widest = (max(map(len, labels[i : i + rows])) for i in range(0, len(labels), rows))
+        rows, fuller = divmod(len(labels), columns)
+        starts = [i * rows + min(i, fuller) for i in range(columns + 1)]
+        widest = (max(map(len, labels[a:b])) for a, b in itertools.pairwise(starts))
         if sum(0.47 + 0.075 * characters for characters in widest) <= width_in:
             return columns
     return 1
