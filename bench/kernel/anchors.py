@@ -26,6 +26,10 @@ class Anchor(Strict):
     limits: dict[str, float] = Field(default_factory=dict)
 
 
+#: What a rival has and a measured kernel too.
+FIGURES = tuple(name for name in Summary.__dataclass_fields__ if name in Anchor.model_fields)
+
+
 class Anchors(Strict):
     """The whole file."""
 
@@ -67,11 +71,10 @@ def load(path: Path = FILE) -> Anchors:
     problems: list[str] = []
     anchors = convert(read(path, problems), Anchors, str(path), problems)
     if anchors is not None:
-        known = [name for name in Summary.__dataclass_fields__ if name in Anchor.model_fields]
         problems += [
-            f"{path}: groundhog.limits.{name}: no such figure; known: {', '.join(known)}"
+            f"{path}: groundhog.limits.{name}: no such figure; known: {', '.join(FIGURES)}"
             for name in anchors.groundhog.limits
-            if name not in known
+            if name not in FIGURES
         ]
     if problems or anchors is None:
         raise ConfigError(problems, hint=f"mend {path}")
@@ -81,7 +84,7 @@ def load(path: Path = FILE) -> Anchors:
 def compare(summary: Summary, anchors: Anchors) -> Iterator[Compared]:
     """Every figure that was measured and that the rival has."""
     rival = anchors.groundhog
-    for name in ("checkpoint_ns", "rewind_0_dirty_ns", "rewind_1000_dirty_ns"):
+    for name in FIGURES:
         ours = getattr(summary, name)
         if ours is not None:
             yield Compared("groundhog", name, ours, getattr(rival, name), rival.limits.get(name))

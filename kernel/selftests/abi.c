@@ -358,20 +358,6 @@ static void checkpoints_at_once(long count, long unused)
 	}
 }
 
-static void enter_group(const char *name, const char *file, const char *limit)
-{
-	char path[128], pid[16];
-
-	snprintf(path, sizeof(path), "/cgroup/%s", name);
-	mkdir(path, 0755);
-	snprintf(path, sizeof(path), "/cgroup/%s/%s", name, file);
-	if (write_text(path, limit))
-		skip("no cgroup: %s", path);
-	snprintf(path, sizeof(path), "/cgroup/%s/cgroup.procs", name);
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	expect_eq(write_text(path, pid), 0);
-}
-
 static void at_the_limit_of_processes(long unused, long unused2)
 {
 	char *page = anon(4, 'a');

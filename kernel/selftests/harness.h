@@ -109,6 +109,8 @@ long refusal_reason(char *text, size_t size);	/* the `refusal` line of /proc/<pi
 long refusal_reason_of(const char *path, char *text, size_t size);
 long rewind_counter(const char *key);		/* a number in /proc/self/rewind, or -1 */
 int has_swap(void);
+/* Make a cgroup with a limit and enter it; skips the case where there are none. */
+void enter_group(const char *name, const char *file, const char *limit);
 struct usage {
 	long used_kb;			/* without page cache and slab */
 	long slab_kb;

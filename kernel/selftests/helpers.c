@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -211,6 +212,20 @@ int write_text(const char *path, const char *text)
 	result = write(fd, text, strlen(text)) < 0 ? -errno : 0;
 	close(fd);
 	return result;
+}
+
+void enter_group(const char *name, const char *file, const char *limit)
+{
+	char path[128], pid[16];
+
+	snprintf(path, sizeof(path), "/cgroup/%s", name);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "/cgroup/%s/%s", name, file);
+	if (write_text(path, limit))
+		skip("no cgroup: %s", path);
+	snprintf(path, sizeof(path), "/cgroup/%s/cgroup.procs", name);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	expect_eq(write_text(path, pid), 0);
 }
 
 int has_swap(void)

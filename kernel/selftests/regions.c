@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -284,16 +283,10 @@ static void memory_is_short(long unused, long unused2)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		char self[16];
 		long gen;
 
-		mkdir("/cgroup/regions", 0755);
-		if (write_text("/cgroup/regions/memory.max", "25165824"))
-			_exit(CASE_SKIP);
+		enter_group("regions", "memory.max", "25165824");
 		write_text("/cgroup/regions/memory.swap.max", "0");
-		snprintf(self, sizeof(self), "%d", getpid());
-		if (write_text("/cgroup/regions/cgroup.procs", self))
-			_exit(3);
 		gen = sys_checkpoint(call_flags);
 		if (gen < 0 || gen == 4)
 			_exit(gen == 4 ? 0 : 4);
