@@ -78,6 +78,18 @@ static void interval_timer(void)
 	expect(setitimer(ITIMER_REAL, &soon, NULL) == 0);
 }
 
+/* Its signal is ignored, so nobody starts it again: an interval is all that is left of it. */
+static void expired_timer(void)
+{
+	struct itimerval left;
+
+	interval_timer();
+	do
+		expect(getitimer(ITIMER_REAL, &left) == 0);
+	while (left.it_value.tv_usec);
+	expect(left.it_interval.tv_usec == 1000);
+}
+
 static void cpu_timers(void)
 {
 	struct itimerval soon = { { 0, 2000 }, { 0, 1000 } };
@@ -213,6 +225,24 @@ static void timer_before_the_checkpoint(long unused, long unused2)
 	rewind_now();
 }
 
+static void expired_before_the_checkpoint(long unused, long unused2)
+{
+	struct itimerval none = { 0 }, left;
+	long gen;
+
+	signal(SIGALRM, SIG_IGN);
+	expired_timer();
+	gen = checkpoint();
+	expect(getitimer(ITIMER_REAL, &left) == 0);
+	if (left.it_value.tv_usec || left.it_interval.tv_usec != 1000)
+		fail("interval %ld us after rewind %ld", (long)left.it_interval.tv_usec, gen);
+	if (gen == 3)
+		return;
+	none.it_value.tv_sec = gen == 1 ? 0 : 5;
+	setitimer(ITIMER_REAL, &none, NULL);
+	rewind_now();
+}
+
 #define CHANGE(function) { #function, one, (long)function, 0, 0, 0 }
 
 int main(int argc, char **argv)
@@ -220,14 +250,15 @@ int main(int argc, char **argv)
 	const struct testcase cases[] = {
 		CHANGE(mask), CHANGE(disposition), CHANGE(disposition_flags), CHANGE(ignored_child),
 		CHANGE(pending), CHANGE(pending_real_time), CHANGE(alternate_stack),
-		CHANGE(no_alternate_stack), CHANGE(interval_timer), CHANGE(cpu_timers),
-		CHANGE(alarm_clock), CHANGE(posix_timer), CHANGE(many_posix_timers),
+		CHANGE(no_alternate_stack), CHANGE(interval_timer), CHANGE(expired_timer),
+		CHANGE(cpu_timers), CHANGE(alarm_clock), CHANGE(posix_timer), CHANGE(many_posix_timers),
 		{ "rewind from a handler", from_handler, 0, 0, 0, 0 },
 		{ "rewind from a handler on the alternate stack", from_handler, 1, 0, 0, 0 },
 		{ "checkpoint within a handler", within_handler, 0, 0, 0, 0 },
 		{ "SIGTERM from outside", kill_from_outside, SIGTERM, 0, 0, 0 },
 		{ "SIGKILL from outside", kill_from_outside, SIGKILL, 0, EXPECT_SIGKILL, 0 },
 		{ "a timer that ran at the checkpoint", timer_before_the_checkpoint, 0, 0, 0, 0 },
+		{ "a timer that had expired at the checkpoint", expired_before_the_checkpoint, 0, 0, 0, 0 },
 	};
 
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
