@@ -18,6 +18,8 @@
 
 #include "harness.h"
 
+#define CHECKPOINT_ONLY	"checkpoint-only"	/* argument: try one, and exit with its errno */
+
 #define SYSCTL	"/proc/sys/vm/rewind"
 
 /* ---- permission ------------------------------------------------------- */
@@ -421,6 +423,15 @@ static void exec_drops_it(long unused, long unused2)
 	expect_eq(status, 0);
 }
 
+static int can_be_read(const char *path)
+{
+	char byte;
+	int fd = open(path, O_RDONLY), good = fd >= 0 && read(fd, &byte, 1) == 1;
+
+	close(fd);
+	return good;
+}
+
 static void sealed(long unused, long unused2)
 {
 	char *page = anon(1, 'a');
@@ -436,10 +447,50 @@ static void sealed(long unused, long unused2)
 	rewind_now();
 }
 
+/* What a request executes in place of the launcher may not take one of its own. */
+static void seal_outlives_exec(long seal, long unused)
+{
+	char *arguments[] = { "/selftests/abi", CHECKPOINT_ONLY, NULL };
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (sys_checkpoint(seal))
+			_exit(9);
+		execv(arguments[0], arguments);
+		_exit(8);
+	}
+	waitpid(pid, &status, 0);
+	expect(WIFEXITED(status));
+	expect_eq(WEXITSTATUS(status), seal ? EPERM : 0);
+}
+
 static void sealing_is_no_flag_of_rewind(long unused, long unused2)
 {
 	expect(checkpoint_plain() == 0);
 	expect_eq(sys_rewind(RF_SEAL), -EINVAL);
+}
+
+/* The last request's counters are information; a child would tell them. */
+static void hidden_from_itself(long unused, long unused2)
+{
+	static const char path[] = "/proc/sys/vm/rewind_hide_self";
+	char own[64];
+	int status;
+	pid_t pid;
+
+	expect(sys_checkpoint(call_flags) == 0);
+	snprintf(own, sizeof(own), "/proc/%d/rewind", getpid());
+	expect_eq(write_text(path, "1"), 0);
+	note(1, can_be_read(own));
+	pid = fork();
+	if (pid == 0)
+		_exit(can_be_read(own));
+	waitpid(pid, &status, 0);
+	expect_eq(write_text(path, "0"), 0);
+	expect_eq(noted(1), 0);
+	expect_eq(status, 0);
+	expect(can_be_read(own));
 }
 
 /* Another user's child: no right to trace it without CAP_SYS_PTRACE. */
@@ -531,9 +582,14 @@ int main(int argc, char **argv)
 		{ "checkpoint in all threads at once", checkpoints_at_once, 8, 0, 0, 30 },
 		{ "exec drops the checkpoint", exec_drops_it, 0, 0, 0, 0 },
 		{ "a sealed checkpoint cannot be replaced", sealed, 0, 0, 0, 0 },
+		{ "a seal outlives exec", seal_outlives_exec, RF_SEAL, 0, 0, 0 },
+		{ "without a seal exec is as before", seal_outlives_exec, 0, 0, 0, 0 },
+		{ "counters are hidden from a process and its children", hidden_from_itself, 0, 0, 0, 0 },
 		{ "sealing is no flag of rewind", sealing_is_no_flag_of_rewind, 0, 0, 0, 0 },
 		{ "a parent sees the generation, and no more", parent_sees_the_generation, 0, 0, 0, 0 },
 	};
 
+	if (argc == 2 && !strcmp(argv[1], CHECKPOINT_ONLY))
+		return -sys_checkpoint(0);
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
 }

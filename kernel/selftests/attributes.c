@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -172,6 +174,95 @@ static void local_descriptor_table(void)
 static void port_rights(void) { syscall(SYS_ioperm, 0x80, 1, 1); }
 static void core_number(void) { static char area[64] __attribute__((aligned(32))); syscall(334, area, 32, 0, 0x5305); }
 
+struct fair_attributes {
+	unsigned int size, policy;
+	unsigned long flags;
+	int nice;
+	unsigned int priority;
+	unsigned long runtime, deadline, period;
+};
+
+static void time_slice(void)
+{
+	struct fair_attributes attributes = { .size = sizeof(attributes), .runtime = 3000000 };
+
+	expect(syscall(314 /* sched_setattr */, 0, &attributes, 0) == 0);
+}
+
+static long slice(void)
+{
+	struct fair_attributes attributes = { 0 };
+
+	syscall(315 /* sched_getattr */, 0, &attributes, sizeof(attributes), 0);
+	return attributes.runtime;
+}
+
+static void auxiliary_vector(void)
+{
+	unsigned long vector[4] = { 6, 4097, 0, 0 };
+
+	expect(prctl(PR_SET_MM, 12 /* PR_SET_MM_AUXV */, vector, sizeof(vector), 0) == 0);
+}
+
+static long auxiliary_sum(void)
+{
+	unsigned char bytes[4096];
+	int fd = open("/proc/self/auxv", O_RDONLY);
+	ssize_t length = read(fd, bytes, sizeof(bytes));
+	long sum = length;
+
+	close(fd);
+	for (ssize_t i = 0; i < length; i++)
+		sum = sum * 31 + bytes[i];
+	return sum;
+}
+
+static void code_area(void)
+{
+	unsigned long start = 0x400000, end = 0x480000;
+
+	/* Both at once, as a checksum over both might not notice. */
+	prctl(PR_SET_MM, PR_SET_MM_START_CODE, start, 0, 0);
+	prctl(PR_SET_MM, PR_SET_MM_END_CODE, end, 0, 0);
+}
+
+static void descriptor_signal(void) { expect(fcntl(LOG_FD, F_SETSIG, SIGUSR1) == 0); }
+static void descriptor_owner(void) { expect(fcntl(LOG_FD, F_SETOWN, getpid()) == 0); }
+
+static sigjmp_buf back;
+static volatile long told;
+
+static void jump_back(int number) { siglongjmp(back, 1); }
+
+static void last_fault(void)
+{
+	struct sigaction action = { .sa_handler = jump_back }, old;
+
+	sigaction(SIGSEGV, &action, &old);
+	if (!sigsetjmp(back, 1))
+		*(volatile char *)0x123456789000 = 1;
+	sigaction(SIGSEGV, &old, NULL);
+}
+
+static void look_at_registers(int number, siginfo_t *info, void *context)
+{
+	const ucontext_t *where = context;
+
+	told = where->uc_mcontext.gregs[REG_CR2] ^ where->uc_mcontext.gregs[REG_TRAPNO] << 56 ^
+	       where->uc_mcontext.gregs[REG_ERR] << 48;
+}
+
+/* Any signal's frame has the address of the last fault. */
+static long fault_told(void)
+{
+	struct sigaction action = { .sa_sigaction = look_at_registers, .sa_flags = SA_SIGINFO }, old;
+
+	sigaction(SIGUSR2, &action, &old);
+	raise(SIGUSR2);
+	sigaction(SIGUSR2, &old, NULL);
+	return told;
+}
+
 static void protection_key(void)
 {
 	int key = syscall(330 /* pkey_alloc */, 0, 0);
@@ -252,6 +343,11 @@ static int ask_all(long *out)
 	out[n++] = lines_of("/proc/sysvipc/msg");
 	out[n++] = lines_of("/proc/sysvipc/sem");
 	out[n++] = populated_at_once();
+	out[n++] = slice();
+	out[n++] = auxiliary_sum();
+	out[n++] = fcntl(LOG_FD, F_GETSIG);
+	out[n++] = fcntl(LOG_FD, F_GETOWN);
+	out[n++] = fault_told();
 	return n;
 }
 
@@ -306,7 +402,9 @@ int main(int argc, char **argv)
 		CHANGE(system_v_undo, EITHER), CHANGE(capabilities, EITHER), CHANGE(filter_calls, EITHER),
 		CHANGE(user_dispatch, EITHER), CHANGE(speculation, EITHER), CHANGE(arguments, EITHER),
 		CHANGE(local_descriptor_table, EITHER), CHANGE(port_rights, EITHER),
-		CHANGE(core_number, EITHER), CHANGE(protection_key, EITHER),
+		CHANGE(core_number, EITHER), CHANGE(protection_key, EITHER), CHANGE(time_slice, RESTORE),
+		CHANGE(auxiliary_vector, EITHER), CHANGE(code_area, EITHER), CHANGE(last_fault, RESTORE),
+		CHANGE(descriptor_signal, EITHER), CHANGE(descriptor_owner, EITHER),
 	};
 
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));

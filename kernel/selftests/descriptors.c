@@ -6,12 +6,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -155,6 +158,52 @@ static void shared_offset(long unused, long unused2)
 	rewind_now();
 }
 
+/* The first checkpoint's own references are nobody else's. */
+static void offset_after_a_second_checkpoint(long unused, long unused2)
+{
+	int fd = open_bytes(PAGE, 'f');
+	long gen;
+
+	lseek(fd, 7, SEEK_SET);
+	expect(checkpoint_plain() == 0);
+	gen = checkpoint_plain();
+	expect_eq(lseek(fd, 0, SEEK_CUR), 7);
+	if (gen == GENERATIONS)
+		return;
+	lseek(fd, 10, SEEK_SET);
+	rewind_now();
+}
+
+static void loopback_up(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	expect(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0);
+	close(fd);
+}
+
+/* The reader of one datagram moves all of them to a queue of its own. */
+static void unread_datagram(long unused, long unused2)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET };
+	socklen_t length = sizeof(here);
+	char byte;
+	int fd;
+
+	loopback_up();
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	expect(bind(fd, (struct sockaddr *)&here, length) == 0);
+	expect(getsockname(fd, (struct sockaddr *)&here, &length) == 0);
+	expect(connect(fd, (struct sockaddr *)&here, length) == 0);
+	if (checkpoint_plain())
+		fail("rewound with a datagram left for the next request");
+	expect(write(fd, "1", 1) == 1 && write(fd, "2", 1) == 1);
+	expect(recv(fd, &byte, 1, 0) == 1 && byte == '1');
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+}
+
 /* A reader must see the end of a pipe whose last writer has closed. */
 static void end_of_file(long unused, long unused2)
 {
@@ -188,6 +237,8 @@ int main(int argc, char **argv)
 		CHANGE(unfinished_pipe), CHANGE(new_epoll), CHANGE(new_kinds),
 		CHANGE(in_flight_over_a_socket),
 		{ "the offset that another process shares", shared_offset, 0, 0, 0, 0 },
+		{ "an offset, after a second checkpoint", offset_after_a_second_checkpoint, 0, 0, 0, 0 },
+		{ "a datagram that was not read", unread_datagram, 0, 0, 0, 0 },
 		{ "end of a pipe", end_of_file, 0, 0, 0, 0 },
 	};
 

@@ -156,6 +156,43 @@ static void truncated(long by_other, long unused)
 	rewind_now();
 }
 
+/* Not a descendant: its parent is gone. Ends with the subject. */
+static void start_truncating(int fd, pid_t subject)
+{
+	pid_t pid = fork();
+
+	if (pid) {
+		waitpid(pid, NULL, 0);
+		return;
+	}
+	if (fork())
+		_exit(0);
+	while (kill(subject, 0) == 0)
+		if (ftruncate(fd, 0) || ftruncate(fd, 64 * PAGE))
+			_exit(1);
+	_exit(0);
+}
+
+/* Truncation adds to the log at any moment, also while a rewind reads it. */
+static void truncated_all_the_time(long unused, long unused2)
+{
+	int fd = open_bytes(64 * PAGE, 'f');
+	char *map = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	char *page = anon(64, 'a');
+	long gen;
+
+	for (int i = 0; i < 64; i++)
+		map[i * PAGE] = 'p';
+	start_truncating(fd, getpid());
+	gen = checkpoint_plain();
+	expect_filled(page, 64, 'a');
+	if (gen == 200)
+		return;
+	for (int i = 0; i < 64; i += 1 + gen % 3)
+		page[i * PAGE] = 'T';
+	rewind_now();
+}
+
 /* The page of a file that a service has reset must not show what the request wrote to it. */
 static void file_reset_in_between(long unused, long unused2)
 {
@@ -269,6 +306,7 @@ int main(int argc, char **argv)
 		{ "100 processes at once", many_at_once, 100, 0, 0, 60 },
 		{ "a file cut short", truncated, 0, 0, 0, 0 },
 		{ "a file cut short by another", truncated, 1, 0, 0, 0 },
+		{ "a file cut short all the time", truncated_all_the_time, 0, 0, 0, 60 },
 		{ "a file reset in between", file_reset_in_between, 0, 0, 0, 0 },
 		{ "swapoff with images in swap", swap_off, 0, 0, 0, 60 },
 		{ "counters", counters, 0, 0, 0, 0 },

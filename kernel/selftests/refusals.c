@@ -55,6 +55,20 @@ static void memory_file(void)
 	expect(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED);
 }
 
+static void secret_memory(void)
+{
+	int fd = syscall(447 /* memfd_secret */, 0);
+
+	if (fd < 0)
+		skip("no secret memory");
+}
+
+static void queue(void)
+{
+	if (syscall(SYS_mq_open, "queue", O_RDWR | O_CREAT, 0600, NULL) < 0)
+		skip("no POSIX queues");
+}
+
 static void huge_pages(void)
 {
 	char *at;
@@ -240,6 +254,35 @@ static void no_user_faults_later(long unused, long unused2)
 	rewind_now();
 }
 
+/* The marks are not those of a userfaultfd: it can neither take them away nor add any. */
+static void marks_of_its_own(long protect, long unused)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP };
+	struct uffdio_writeprotect change = { .mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
+	char *page = anon(8, 'u');
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	long gen;
+
+	if (fd < 0)
+		skip("no userfaultfd");
+	close(fd);
+	gen = checkpoint();
+	if (gen == GENERATIONS)
+		return;
+	if (protect)
+		page[0] = 'T';
+	fd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	expect(ioctl(fd, UFFDIO_API, &api) == 0);
+	change.range.start = (unsigned long)page;
+	change.range.len = 8 * PAGE;
+	if (ioctl(fd, UFFDIO_WRITEPROTECT, &change) == 0)
+		diag("  changed the protection of the snapshot");
+	close(fd);
+	for (int i = 0; i < 8; i++)
+		page[i * PAGE + 1] = 'T';
+	rewind_now();
+}
+
 /* A refused checkpoint leaves an earlier one as it was. */
 static void refusal_keeps_the_old_one(long unused, long unused2)
 {
@@ -262,12 +305,14 @@ int main(int argc, char **argv)
 		MUST(io_ring), MUST(asynchronous_io), MUST(living_child), MUST(shared_address_space),
 		MUST(thread_with_own_files),
 		MAY(dead_child), MAY(epoll_fd), MAY(timer_fd), MAY(event_fd), MAY(signal_fd),
-		MAY(inotify_fd), MAY(pid_fd), MAY(unread_pipe),
+		MAY(inotify_fd), MAY(pid_fd), MAY(unread_pipe), MAY(secret_memory), MAY(queue),
 		LATER(writable_shared_memory), LATER(writable_shared_file), LATER(memory_file),
 		LATER(huge_pages), LATER(io_ring), LATER(asynchronous_io),
 		LATER(living_child), LATER(shared_address_space), LATER(epoll_fd), LATER(timer_fd),
 		LATER(event_fd), LATER(signal_fd), LATER(inotify_fd), LATER(pid_fd),
 		{ "userfaultfd is not to be had later", no_user_faults_later, 0, 0, 0, 0 },
+		{ "userfaultfd does not disarm", marks_of_its_own, 0, 0, 0, 0 },
+		{ "userfaultfd does not protect", marks_of_its_own, 1, 0, 0, 0 },
 		{ "a refused checkpoint keeps the earlier one", refusal_keeps_the_old_one, 0, 0, 0, 0 },
 	};
 

@@ -313,6 +313,69 @@ static void a_thread_has_ended(long unused, long unused2)
 	expect_eq(page[5], 'T');
 }
 
+static volatile int turns, started;
+
+static void *rewind_in_turn(void *unused)
+{
+	long error;
+
+	__sync_fetch_and_add(&started, 1);
+	for (;;) {
+		while (!turns)
+			usleep(10);
+		error = sys_rewind(call_flags);
+		if (error != -EBUSY)
+			fail("rewind: %ld", error);
+	}
+}
+
+static void *sleep_for_good(void *word)
+{
+	__sync_fetch_and_add(&started, 1);
+	for (;;)
+		syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+}
+
+/* Threads of the checkpoint that rewind again the moment they are back, beside some asleep. */
+static void in_turn(long count, long generations)
+{
+	static int word;
+	pthread_t thread;
+	long gen;
+
+	for (long i = 0; i < count; i++) {
+		pthread_create(&thread, NULL, rewind_in_turn, NULL);
+		pthread_create(&thread, NULL, sleep_for_good, &word);
+	}
+	while (started < 2 * count)
+		usleep(1000);
+	usleep(10000);
+	gen = checkpoint_plain();
+	if (gen == generations)
+		return;
+	turns = 1;
+	rewind_in_turn(NULL);
+}
+
+static pthread_t main_thread;
+
+static void *checkpoint_alone(void *unused)
+{
+	pthread_join(main_thread, NULL);
+	expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
+	_exit(CASE_PASS);
+}
+
+/* It stays among the threads until the last of them ends: not to be waited for. */
+static void without_the_main_thread(long unused, long unused2)
+{
+	pthread_t thread;
+
+	main_thread = pthread_self();
+	pthread_create(&thread, NULL, checkpoint_alone, NULL);
+	pthread_exit(NULL);
+}
+
 static void *stop_sharing(void *flags)
 {
 	if (syscall(SYS_unshare, (long)flags))
@@ -349,6 +412,8 @@ int main(int argc, char **argv)
 		{ "a futex wait goes on", futex_wait_goes_on, 0, 0, 0, 0 },
 		{ "the mask outside sigsuspend", sigsuspend_mask, 0, 0, 0, 0 },
 		{ "a thread of the checkpoint has ended", a_thread_has_ended, 0, 0, 0, 0 },
+		{ "all threads rewind in turn", in_turn, 4, 300, 0, 60 },
+		{ "the main thread has exited before the checkpoint", without_the_main_thread, 0, 0, 0, 0 },
 		{ "a later thread unshared its files", a_thread_unshared, 0x400, 0, 0, 0 },
 		{ "an idle pool, 200 generations", with_pool, WORKED, 200, SLOW, 300 },
 	};
