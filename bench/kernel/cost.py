@@ -65,7 +65,7 @@ def make_initramfs(
     """The initramfs of a cost boot: the reference process once for each axis."""
     arguments = f"{generations} {checkpoint_flags:#x} {rewind_flags:#x}"
     commands = [f"{python_command()} /bench/reference_process.py {axis} {arguments}" for axis in axes]
-    return python_initramfs(folder, "reference_process.py", commands)
+    return python_initramfs(folder, ["reference_process.py"], commands)
 
 
 def python_command(blas_threads: int = 1) -> str:
@@ -74,8 +74,10 @@ def python_command(blas_threads: int = 1) -> str:
     return f"{threads} {ENVIRONMENT} /bench/permit {PYTHON} -B"
 
 
-def python_initramfs(folder: Path, script: str, commands: Sequence[str]) -> Path:
-    """An initramfs with init, Python, numpy and one script of kernel/bench that `commands` run."""
+def python_initramfs(
+    folder: Path, scripts: Sequence[str], commands: Sequence[str], *, trees: Sequence[Path] = ()
+) -> Path:
+    """An initramfs with init, Python, numpy, more `trees` (tar), and scripts of kernel/bench to run."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = Initramfs()
     selftests.compile_programs((), folder)
@@ -85,11 +87,13 @@ def python_initramfs(folder: Path, script: str, commands: Sequence[str]) -> Path
     process.run(
         [*gcc, "-shared", "-fPIC", "-o", str(library), str(SOURCES / "clockwork.c")], timeout_s=COMPILE_S
     )
-    _add_tar(archive, ensure(python_tree_step()).file(TREE_TAR))
+    for tree in (ensure(python_tree_step()).file(TREE_TAR), *trees):
+        _add_tar(archive, tree)
     archive.file("/init", (folder / "init").read_bytes(), 0o755)
     archive.file("/bench/permit", permit.read_bytes(), 0o755)
     archive.file("/bench/clockwork.so", library.read_bytes(), 0o755)
-    archive.file(f"/bench/{script}", (SOURCES / script).read_bytes())
+    for script in scripts:
+        archive.file(f"/bench/{script}", (SOURCES / script).read_bytes())
     archive.file("/selftests.list", "".join(f"{command}\n" for command in commands).encode())
     return archive.write(folder / "python.cpio")
 

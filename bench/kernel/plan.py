@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.build.kernel import Kernel, Variant, kernel_step
 from bench.build.step import Step, ensure
 from bench.errors import KernelError
-from bench.kernel import mutants, selftests, soak, suite
+from bench.kernel import idle, mmtests, mutants, selftests, soak, suite
 from bench.kernel.boot import Options
 from bench.kernel.suite import Piece, Verdict
 from bench.paths import KERNEL, cache_dir
@@ -20,6 +20,11 @@ FAULTS = (
     "CONFIG_DEBUG_FS=y\nCONFIG_FAULT_INJECTION=y\nCONFIG_FAULT_INJECTION_DEBUG_FS=y\n"
     "CONFIG_FAILSLAB=y\nCONFIG_FAIL_PAGE_ALLOC=y\n"
 )
+KCSAN = "CONFIG_KCSAN=y\nCONFIG_KCSAN_INTERRUPT_WATCHER=y\n"
+#: Linux has races of its own, most of them known and harmless: only reports that name the series count.
+OTHERS_RACES = (r"BUG: KCSAN: (?!.*rewind)",)
+#: What runs beside something else: threads, descendants, sudden ends.
+RACY_PROGRAMS = ("smoke", "threads", "descendants", "lifecycle", "killed", "regions")
 #: A debug kernel is many times slower: the programs that find most of its faults.
 DEBUG_PROGRAMS = ("smoke", "abi", "regions", "descendants", "lifecycle", "threads", "trace")
 DEBUG_LIMIT_S = 2400.0
@@ -54,10 +59,24 @@ def debug_piece(programs: Sequence[str] = DEBUG_PROGRAMS, *, seed: int = 1) -> P
     return Piece("debug", commands, suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
 
 
+def debug_slice(*, seed: int = 1) -> Piece:
+    """A few minutes of it, for each change."""
+    commands = [suite.command(name, seed=seed) for name in ("smoke", "regions", "trace")]
+    commands.append(suite.command("oracle", f"-s {seed} -g 5 -o 40"))
+    patient = tuple(f"{DEBUG_PATIENCE} {command}" for command in commands)
+    return Piece("debug-slice", patient, suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
+
+
 def faults_piece(*, seed: int = 1) -> Piece:
     """Every allocation fails once, under each set of ablations."""
     commands = tuple(suite.command("faults", flags=flags, seed=seed) for flags in suite.ABLATIONS.values())
     return Piece("faults", commands, suite.machine(), 3600.0)
+
+
+def kcsan_piece(*, seed: int = 1) -> Piece:
+    """Data races, where several threads or processes are at work."""
+    commands = tuple(f"{DEBUG_PATIENCE} {suite.command(name, seed=seed)}" for name in RACY_PROGRAMS)
+    return Piece("kcsan", commands, suite.machine(memory_mb=2048), 5400.0, OTHERS_RACES)
 
 
 def absent_piece() -> Piece:
@@ -94,6 +113,7 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
         Plan("release-full", release, suite.full_pieces(seed=seed)),
         Plan("no-swap", no_swap, suite.short_pieces(seed=seed)),
         Plan("faults", kernel_step("release", extra_config=FAULTS), (faults_piece(seed=seed),)),
+        Plan("kcsan", kernel_step("release", extra_config=KCSAN), (kcsan_piece(seed=seed),)),
         Plan("debug-full", debug, debug_pieces),
     )
 
@@ -114,17 +134,45 @@ def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) 
             found = suite.run_pieces(image, plan.pieces, folder, progress)
         verdicts += [expect_absent(verdict) for verdict in found] if plan.absent else found
     if full and has_series():
+        verdicts += [_idle(seed, progress), *_mm_tests(seed, progress)]
         verdicts += _soak_and_mutants(seed, progress)
     return verdicts
+
+
+def _idle(seed: int, progress: Progress) -> Verdict:
+    """What the series costs who takes no checkpoint."""
+    release = Plan("release", kernel_step("release"), ())
+    with progress.stage("hooked paths without a checkpoint"):
+        images = [Kernel(ensure(step)).image for step in (kernel_step("unpatched"), release.step)]
+        return idle.verdict(images[0], images[1], folder_of(release, seed) / "idle-paths")
+
+
+def _mm_tests(seed: int, progress: Progress) -> list[Verdict]:
+    """The kernel's own memory tests: the same with the series as without."""
+    patched = Plan("mm", kernel_step("release", extra_config=mmtests.CONFIG), ())
+    with progress.stage("build kernels and programs for the kernel's own memory tests"):
+        images = [
+            Kernel(ensure(step)).image
+            for step in (kernel_step("unpatched", extra_config=mmtests.CONFIG), patched.step)
+        ]
+        ensure(mmtests.programs_step())
+    folder = folder_of(patched, seed)
+    with progress.stage("the kernel's own memory tests"):
+        return [
+            mmtests.compare(images[0], images[1], name, folder / f"mm-{name}") for name in mmtests.CATEGORIES
+        ]
 
 
 def _soak_and_mutants(seed: int, progress: Progress) -> list[Verdict]:
     release = Plan("release", kernel_step("release"), ())
     folder = folder_of(release, seed)
     verdicts = []
-    for flags in suite.ABLATIONS.values():
-        with progress.stage(f"soak, flags {flags:#x}"):
-            verdicts.append(soak.run_once(Kernel(ensure(release.step)).image, folder, flags=flags))
+    soaks = [("numpy", flags) for flags in suite.ABLATIONS.values()]
+    soaks += [(program, 0) for program in soak.PROGRAMS if program != "numpy"]
+    for program, flags in soaks:
+        with progress.stage(f"soak of {program}, flags {flags:#x}"):
+            image = Kernel(ensure(release.step)).image
+            verdicts.append(soak.run_once(image, folder, program=program, flags=flags))
     found = [mutants.run(mutant, folder / mutant.name, progress) for mutant in mutants.all_mutants()]
     return [*verdicts, *found]
 

@@ -7,7 +7,7 @@ import shlex
 from bench.build.debian import Root, hook, mmdebstrap
 from bench.build.step import Step, Work
 
-PACKAGES = ("libopenblas0-pthread", "python3-numpy", "python3.11")
+PACKAGES = ("libopenblas0-pthread", "libstdc++6", "python3-numpy", "python3.11")
 TREE_TAR = "python.tar"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 

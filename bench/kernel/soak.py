@@ -1,43 +1,54 @@
-"""The soak: CPython with numpy on a threaded BLAS, a thousand generations, every answer compared."""
+"""The soak: real programs on pools of threads, a thousand generations each, every answer compared."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from bench.build.step import ensure
 from bench.kernel import cost, selftests, splat, suite, tap
 from bench.kernel.boot import Options, boot
+from bench.kernel.soak_tree import SITE, SITE_TAR, soak_tree_step
 
 GENERATIONS = 1000
-BLAS_THREADS = 4
-MEMORY_MB = 2048
+THREADS = 4
+MEMORY_MB = 4096
+SCRIPTS = ("soak.py", "soak_programs.py")
+#: Debian's numpy, and what PyPI offers beside it (kernel/bench/soak_programs.py).
+PROGRAMS = ("numpy", "sklearn", "opencv", "igraph")
 
 
 def run(
     kernel: Path,
     folder: Path,
     *,
+    program: str = "numpy",
     generations: int = GENERATIONS,
     flags: int = 0,
     limit_s: float = 5400.0,
 ) -> suite.Verdict:
-    """Boot once and soak; logs and verdict are left in `folder`."""
-    command = f"{cost.python_command(BLAS_THREADS)} /bench/soak.py {generations} {flags:#x}"
-    initramfs = cost.python_initramfs(folder / "work", "soak.py", [command])
+    """Boot once and soak; logs and verdict are left in `folder`. Errors of builds and of QEMU are raised."""
+    path = f"PYTHONPATH=/{SITE} " if program != "numpy" else ""
+    command = f"{path}{cost.python_command(THREADS)} /bench/soak.py {program} {generations} {flags:#x}"
+    trees = [ensure(soak_tree_step()).file(SITE_TAR)] if program != "numpy" else []
+    initramfs = cost.python_initramfs(folder / "work", SCRIPTS, [command], trees=trees)
     done = boot(kernel, initramfs, folder, Options(memory_mb=MEMORY_MB), limit_s=limit_s)
     initramfs.unlink()
     results = tap.parse(done.results.splitlines())
     report = selftests.Report(results, splat.find_splats(done.console), done)
-    verdict = suite.verdict_of(name_of(generations, flags), report)
+    verdict = suite.verdict_of(name_of(program, generations, flags), report)
     suite.write_verdict(verdict, folder)
     return verdict
 
 
-def run_once(kernel: Path, folder: Path, *, generations: int = GENERATIONS, flags: int = 0) -> suite.Verdict:
+def run_once(
+    kernel: Path, folder: Path, *, program: str = "numpy", generations: int = GENERATIONS, flags: int = 0
+) -> suite.Verdict:
     """The verdict that an earlier soak left under `folder`, or that of a new one."""
-    own = folder / name_of(generations, flags)
-    return suite.read_verdict(own) or run(kernel, own, generations=generations, flags=flags)
+    own = folder / name_of(program, generations, flags)
+    known = suite.read_verdict(own)
+    return known or run(kernel, own, program=program, generations=generations, flags=flags)
 
 
-def name_of(generations: int, flags: int) -> str:
+def name_of(program: str, generations: int, flags: int) -> str:
     """What a soak is called."""
-    return f"soak-{generations}-{flags:#x}"
+    return f"soak-{program}-{generations}-{flags:#x}"

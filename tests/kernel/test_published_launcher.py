@@ -17,7 +17,7 @@ pytestmark = [
 
 def test_the_published_launcher_works_from_python(tmp_path):
     command = f"{cost.ENVIRONMENT} {cost.PYTHON} -B /bench/published_launcher.py"
-    initramfs = cost.python_initramfs(tmp_path / "work", "published_launcher.py", [command])
+    initramfs = cost.python_initramfs(tmp_path / "work", ["published_launcher.py"], [command])
     image = Kernel(ensure(kernel_step("release"))).image
     done = boot(image, initramfs, tmp_path, Options(memory_mb=1024), limit_s=600.0)
     results = tap.parse(done.results.splitlines())

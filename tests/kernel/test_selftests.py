@@ -1,4 +1,5 @@
-"""The kernel's self-tests as pytest results: one boot per variant, one result per program.
+"""The kernel's self-tests as pytest results: a boot of the release kernel, with one result per program, and
+a shorter one of the debug kernel.
 
 Which tests exist follows from what is there: without a patch series only the boot of the kernel as
 it is, which must be told apart from one that has the facility (with a series, the full run does that).
@@ -39,6 +40,12 @@ if plan.has_series():
     def test_release_log_is_clean(release_boot):
         assert release_boot.splats == ()
         assert release_boot.boot.ending is Ending.POWERED_OFF
+
+    def test_the_debug_kernel_has_no_complaint(tmp_path):
+        piece = plan.debug_slice()
+        image = Kernel(ensure(kernel_step("debug"))).image
+        report = selftests.run(image, piece.commands, tmp_path, options=piece.options, limit_s=piece.limit_s)
+        assert report.problems == ()
 
 else:
 

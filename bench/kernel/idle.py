@@ -1,0 +1,85 @@
+"""What the series costs who takes no checkpoint: the hooked paths on a kernel without it and with it.
+
+Under the instruction clock a difference of one nanosecond is one instruction more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import process
+from bench.build.initramfs import Initramfs
+from bench.errors import KernelPanicError
+from bench.kernel import selftests, suite
+from bench.kernel.boot import Ending, Options, boot
+from bench.paths import KERNEL
+
+SOURCE = KERNEL / "bench" / "idle.c"
+#: Instructions that one fault, call or page may take more, and a whole life of a process.
+LIMIT, LIFE_LIMIT = 5.0, 100.0
+LIVES = ("fork, exit, wait", "vfork, exec, exit, wait", "thread, start to join")
+LIMIT_S = 300.0
+COMPILE_S = 60.0
+
+
+@dataclass(frozen=True)
+class HookedPath:
+    """One path; nanoseconds an operation without the series and with it."""
+
+    kind: str
+    without: float
+    patched: float
+
+    @property
+    def more(self) -> float:
+        """Instructions that the series adds."""
+        return self.patched - self.without
+
+    @property
+    def limit(self) -> float:
+        """Instructions that it may add."""
+        return LIFE_LIMIT if self.kind in LIVES else LIMIT
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.without:.1f} without the series, {self.more:+.1f} with it"
+
+
+def measure(kernel: Path, folder: Path) -> dict[str, float]:
+    """Path -> nanoseconds an operation, on one kernel (bzImage). KernelPanicError when the boot fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    selftests.compile_programs((), folder)
+    program = folder / "idle"
+    argv = ["gcc", "-O2", "-static", "-pthread", "-o", str(program), str(SOURCE)]
+    process.run(argv, timeout_s=COMPILE_S)
+    archive = Initramfs()
+    archive.file("/init", (folder / "init").read_bytes(), 0o755)
+    archive.file("/bench/idle", program.read_bytes(), 0o755)
+    archive.file("/selftests.list", b"/bench/idle\n")
+    initramfs = archive.write(folder / "idle.cpio")
+    options = Options(memory_mb=512, cpus=1, clock="instructions", cmdline="quiet")
+    done = boot(kernel, initramfs, folder, options, limit_s=LIMIT_S)
+    if done.ending is not Ending.POWERED_OFF:
+        raise KernelPanicError("the kernel did not come through its idle paths", hint=f"see {folder}")
+    lines = [json.loads(line) for line in done.results.splitlines() if line.startswith("{")]
+    return {line["kind"]: line["ns"] for line in lines}
+
+
+def compare(without: Mapping[str, float], patched: Mapping[str, float]) -> list[HookedPath]:
+    """Both kernels' figures side by side."""
+    return [HookedPath(kind, ns, patched[kind]) for kind, ns in without.items()]
+
+
+def verdict(unpatched: Path, patched: Path, folder: Path) -> suite.Verdict:
+    """Measure both, unless an earlier call left its verdict in `folder`."""
+    known = suite.read_verdict(folder)
+    if known is not None:
+        return known
+    paths = compare(measure(unpatched, folder / "without"), measure(patched, folder / "with"))
+    (folder / "paths.txt").write_text("".join(f"{path}\n" for path in paths))
+    slow = tuple(str(path) for path in paths if path.more > path.limit)
+    made = suite.Verdict("idle-paths", slow, len(paths) - len(slow), (), 0.0)
+    suite.write_verdict(made, folder)
+    return made

@@ -1,0 +1,142 @@
+"""The kernel's own memory self-tests, with the series and without: nothing may differ.
+
+They are compiled from the kernel's source as it is and run by category, a boot for each on either kernel.
+Which of them pass on a small emulated machine is not the question: what an unpatched kernel answers, a
+patched one has to answer too.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.build.debian import Root, copy_out, hook, mmdebstrap
+from bench.build.initramfs import Initramfs
+from bench.build.kernel import SOURCE_PACKAGE, UNPACK
+from bench.build.step import Step, Work, ensure
+from bench.kernel import selftests, splat, suite, tap
+from bench.kernel.boot import Boot, Ending, Options, boot
+
+#: Categories as in the kernel's run_vmtests.sh, with the same arguments; slow emulation gets smaller ones.
+CATEGORIES: Mapping[str, tuple[str, ...]] = {
+    "mmap": ("map_fixed_noreplace", "map_populate"),
+    "mremap": ("mremap_test", "mremap_dontunmap"),
+    "mlock": ("mlock-random-test", "mlock2-tests"),
+    "madv_populate": ("madv_populate",),
+    "soft_dirty": ("soft-dirty",),
+    "pagemap": ("pagemap_ioctl",),
+    "userfaultfd": ("uffd-unit-tests", "uffd-stress anon 20 4", "uffd-stress shmem-private 20 4"),
+    "ksm": (
+        "ksm_tests -M -p 10",
+        "ksm_tests -U",
+        "ksm_tests -Z -p 10 -z 0",
+        "ksm_tests -Z -p 10 -z 1",
+        "ksm_tests -N -m 1",
+        "ksm_tests -N -m 0",
+        "ksm_functional_tests",
+    ),
+    "thp": ("khugepaged", "split_huge_page_test", "transhuge-stress -d 5"),
+    "migration": ("migration",),
+    "cow": ("cow",),
+    "gup": ("gup_test -ct -F 0x1 0 19 0x1000", "gup_longterm"),
+    "other": ("mkdirty", "mdwe_test", "droppable", "mseal_test", "mrelease_test", "memfd_secret"),
+}
+#: What the tests ask for beyond a usual kernel, with the series and without.
+CONFIG = "CONFIG_DEBUG_FS=y\nCONFIG_GUP_TEST=y\n"
+PROGRAMS_TAR = "mm.tar"
+TOOLS = ("gcc", "libc6-dev", "libcap-dev", "libnuma-dev", "make", "rsync", "xz-utils", SOURCE_PACKAGE)
+NAMES = tuple(dict.fromkeys(line.split()[0] for lines in CATEGORIES.values() for line in lines))
+COMPILE = rf"""
+cd "$1" && chroot . sh -e -c "
+cd /build && make -s headers && make -s -k -j2 -C tools/testing/selftests/mm LDFLAGS=-static \
+  TEST_GEN_FILES='{" ".join(NAMES)}' OUTPUT=/build/tools/testing/selftests/mm all
+cd tools/testing/selftests/mm && tar -cf /{PROGRAMS_TAR} {" ".join(NAMES)}"
+"""
+LIMIT_S = 1500.0
+#: Huge pages for the tests that need some.
+CMDLINE = "hugepages=64"
+#: Lines outside TAP that are results all the same.
+RESULT = re.compile(r"^(?:Testing .*|.*\bpass=\d+.*|OK|Not OK|.*exit status \d+|killed by signal \d+)$")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a kernel answered: one line for each result, and how long the boot took."""
+
+    outcomes: frozenset[str]
+    wall_s: float
+
+
+def programs_step(*, mirror: str = "") -> Step:
+    """Products: `mm.tar`, the test programs of the kernel's source, static."""
+    root = Root("apt", TOOLS)
+
+    def build(work: Work) -> None:
+        extra = [hook(UNPACK), hook(COMPILE), copy_out(f"/{PROGRAMS_TAR}", work.out / PROGRAMS_TAR)]
+        mmdebstrap(work, root, "/dev/null", mirror=mirror, extra=extra)
+
+    return Step("mm-selftests", build, {**root.inputs(mirror), "scripts": [UNPACK, COMPILE], "version": 1})
+
+
+def compare(unpatched: Path, patched: Path, category: str, folder: Path) -> suite.Verdict:
+    """One category on both kernels (bzImages); a difference counts when a second pair of boots has it too.
+
+    A verdict that an earlier call left in `folder` is returned as it is. Raises errors of QEMU.
+    """
+    known = suite.read_verdict(folder)
+    if known is not None:
+        return known
+    kernels = {"without": unpatched, "with": patched}
+    first = {name: run(image, category, folder / name) for name, image in kernels.items()}
+    problems = differences(first["without"], first["with"])
+    if problems:
+        again = {name: run(image, category, folder / f"{name}-again") for name, image in kernels.items()}
+        problems = [line for line in problems if line in differences(again["without"], again["with"])]
+    passed = sum(line.endswith(": pass") for line in first["with"].outcomes)
+    wall_s = sum(answer.wall_s for answer in first.values())
+    verdict = suite.Verdict(f"mm-{category}", tuple(problems), passed, (), wall_s)
+    suite.write_verdict(verdict, folder)
+    return verdict
+
+
+def differences(without: Answer, patched: Answer) -> list[str]:
+    """What only one of two kernels answered."""
+    gone = [f"only without the series: {line}" for line in sorted(without.outcomes - patched.outcomes)]
+    return gone + [f"only with the series: {line}" for line in sorted(patched.outcomes - without.outcomes)]
+
+
+def run(kernel: Path, category: str, folder: Path) -> Answer:
+    """Boot once with the programs of a category; logs in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    initramfs = _initramfs(category, folder)
+    options = Options(memory_mb=1536, disks_mb=selftests.DISKS_MB, two_nodes=True, cmdline=CMDLINE)
+    done = boot(kernel, initramfs, folder, options, limit_s=LIMIT_S)
+    initramfs.unlink()
+    return Answer(frozenset(_outcomes(done)), done.wall_s)
+
+
+def _initramfs(category: str, folder: Path) -> Path:
+    selftests.compile_programs((), folder)
+    archive = Initramfs()
+    archive.file("/init", (folder / "init").read_bytes(), 0o755)
+    with tarfile.open(ensure(programs_step()).file(PROGRAMS_TAR)) as tar:
+        for name in {line.split()[0] for line in CATEGORIES[category]}:
+            data = tar.extractfile(name)
+            archive.file(f"/mm/{name}", data.read() if data else b"", 0o755)
+    lines = "".join(f"/mm/{line}\n" for line in CATEGORIES[category])
+    archive.file("/selftests.list", lines.encode())
+    return archive.write(folder / "mm.cpio")
+
+
+def _outcomes(done: Boot) -> Iterator[str]:
+    for program in tap.parse(done.results.splitlines()).programs:
+        for case in program.cases:
+            yield f"{program.command}: {case.name}: {case.verdict.value}"
+            yield from (f"{program.command}: {note}" for note in case.diagnostics if RESULT.match(note))
+        yield from (f"{program.command}: {note}" for note in program.remarks if RESULT.match(note))
+    yield from (f"kernel log: {found.kind}: {found.headline}" for found in splat.find_splats(done.console))
+    if done.ending is not Ending.POWERED_OFF:
+        yield f"machine {done.ending.value}"
