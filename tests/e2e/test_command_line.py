@@ -33,6 +33,25 @@ def test_an_unknown_profile_lists_those_there_are():
     assert "smoke" in said.text
 
 
+def test_a_set_below_a_value(tmp_path):
+    said = run("run", "--profile", "smoke", "--set", "description.x=1", "--out", str(tmp_path))
+    assert said.status == 10, said.text
+    assert "--set description.x" in said.text
+    assert "Traceback" not in said.text
+
+
+def test_an_empty_list_is_not_everything(tmp_path):
+    said = run("run", "--profile", "smoke", "--schemes", "", "--out", str(tmp_path))
+    assert said.status == 10, said.text
+    assert "names nothing" in said.text
+
+
+def test_doctor_knows_its_testbeds():
+    said = run("doctor", "--testbed", "bogus")
+    assert said.status == 10, said.text
+    assert "must be vm, local, all or user@host" in said.text
+
+
 def test_a_set_without_value():
     said = run("run", "--set", "testbed.memory_mb")
     assert said.status == 10

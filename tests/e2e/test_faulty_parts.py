@@ -1,0 +1,92 @@
+"""Schemes and images that do not work: named at once, and nothing that was finished is lost."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers import ROOT, cells, run, the_run
+from test_local_run import ours
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+SMALL = (
+    *("run", "--testbed", "local", "--profile", "smoke", "--workloads", "hello"),
+    *("--set", "experiments.latency.requests=5"),
+)
+GARBAGE = '''\
+"""Answers what is no JSON."""
+
+import os
+
+from actionloop.channel import REPLY_FD
+from actionloop.loop import Scheme
+
+
+class Garbage(Scheme):
+    def serve(self):
+        self.exchange.requests.read()
+        os.write(REPLY_FD, b"\\\\x00 no JSON at all\\n")
+
+
+SCHEME = Garbage()
+'''
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the project to add to."""
+    root = tmp_path / "checkout"
+    for part in ("analysis", "bench", "configs", "runtimes", "workloads"):
+        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def add_scheme(checkout: Path, name: str, launcher: str) -> None:
+    folder = checkout / "runtimes" / name
+    folder.mkdir()
+    (folder / "scheme.toml").write_text('summary = "mine"\nisolates = false\n')
+    (folder / "launcher.py").write_text(launcher)
+
+
+def failures(folder: Path) -> str:
+    return "\n".join(cell["error"] for cell in cells(folder, "failed").values())
+
+
+def test_a_scheme_that_answers_garbage_costs_its_own_cells(checkout, tmp_path):
+    add_scheme(checkout, "garbage", GARBAGE)
+    out = tmp_path / "runs"
+    said = run(*SMALL, "--schemes", "baseline,garbage", "--out", str(out), cwd=checkout)
+    folder = the_run(out)
+    assert said.status == 50, said.text
+    assert "Traceback" not in said.text
+    assert {cell["scheme"] for cell in cells(folder).values()} == {"baseline"}
+    assert {cell["scheme"] for cell in cells(folder, "failed").values()} == {"garbage"}
+    assert "command exited" in failures(folder) or "valid" in failures(folder)
+    assert "garbage" in (folder / "report.html").read_text()
+    assert ours() == []
+
+
+def test_a_launcher_that_does_not_start_says_why(checkout, tmp_path):
+    add_scheme(checkout, "broken", "raise SystemExit('no licence for this machine')\n")
+    out = tmp_path / "runs"
+    said = run(*SMALL, "--schemes", "baseline,broken", "--out", str(out), cwd=checkout)
+    folder = the_run(out)
+    assert said.status == 50, said.text
+    assert "cannot start" in failures(folder) or "did not initialize" in failures(folder)
+    assert {cell["scheme"] for cell in cells(folder).values()} == {"baseline"}
+    assert ours() == []
+
+
+def test_an_image_that_does_not_start_is_named(checkout, tmp_path):
+    """As of somebody who works on the proxy."""
+    source = checkout / "runtimes" / "proxy" / "main.go"
+    source.write_text(source.read_text().replace("func main() {\n", "func main() {\n\tos.Exit(3)\n", 1))
+    out = tmp_path / "runs"
+    said = run(*SMALL, "--schemes", "baseline", "--out", str(out), cwd=checkout)
+    folder = the_run(out)
+    assert said.status == 50, said.text
+    assert "Traceback" not in said.text
+    assert "cannot start action" in failures(folder), failures(folder)
+    assert ours() == []
