@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis import observations as obs
 from analysis.frames import Frames
-from analysis.statistics import NOTHING, Estimate, estimates, median, quantile, ratio
+from analysis.statistics import NOTHING, Estimate, Sample, estimates, median, quantile, ratio
 
 KEY = ["experiment", "params", "action", "scheme"]
 
@@ -21,13 +21,16 @@ def latency(frames: Frames) -> pd.DataFrame:
     """End-to-end latency from intended arrival, in steady state, one row per KEY.
 
     `n` counts scheduled requests without warm-up (their number is `warmup`), `failed` those without
-    the right result; quantiles are over the others. `cold_share` is of measured activations.
+    the right result. The median is over the others; p95 and p99 are over all, a failed one counting as
+    never answered, and NaN where so few requests have no such tail or failed ones reach into it.
+    `cold_share` is of measured activations.
     """
     records: list[dict[str, object]] = []
     for key, part in obs.groups(obs.requests(frames), *KEY):
         measured = part[~part["warmup"]]
         good = obs.sample(measured, "latency_s")
-        middle, tail, far_tail = estimates(good, [median, quantile(0.95), quantile(0.99)])
+        middle = estimates(good, [median])[0]
+        tail, far_tail = (_tail(good, len(measured), q) for q in (0.95, 0.99))
         served = measured["cold"].dropna()
         records.append(
             {
@@ -46,6 +49,15 @@ def latency(frames: Frames) -> pd.DataFrame:
             }
         )
     return in_order(pd.DataFrame(records, columns=_LATENCY_COLUMNS), frames)
+
+
+def _tail(good: Sample, n: int, q: float) -> Estimate:
+    """A quantile of n requests of which only the good ones were ever answered."""
+    answered = len(good.values)
+    rank = q * (n - 1)
+    if n * (1 - q) < 1 or rank > answered - 1:
+        return NOTHING
+    return estimates(good, [quantile(rank / (answered - 1))])[0]
 
 
 _LATENCY_COLUMNS = [

@@ -92,7 +92,7 @@ def run(
     resolved = config.load(profile, changes)
     root = out or RESULTS
     progress = Progress()
-    folder = runs.resume(resolved, root) if resume else None
+    folder = runs.resume(resolved, root, progress.say) if resume else None
     if folder is not None:
         progress.say(f"going on with {folder.path}")
     with folder or runs.new(resolved, root) as folder:
@@ -204,8 +204,13 @@ app.command("regress")(kernel_commands.compare_kernels)
 
 
 def names(text: str) -> list[str]:
-    """A list with commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """A list with commas; ConfigError when nothing is in it, which would mean everything."""
+    from bench.errors import ConfigError
+
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise ConfigError([f"{text!r} names nothing"], hint="leave the option out to take all")
+    return found
 
 
 def testbed_of(option: str | None) -> dict[str, Any]:

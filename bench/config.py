@@ -109,7 +109,10 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Resolved:
     if problems:
         raise ConfigError(problems, hint=HINT)
     for key, value in (overrides or {}).items():
-        _set(data, key, value)
+        if not _set(data, key, value):
+            problems.append(f"--set {key}: goes below a key that holds a value")
+    if problems:
+        raise ConfigError(problems, hint=HINT)
     return resolve(path.stem, data, str(path))
 
 
@@ -198,11 +201,15 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"{name!r} is unknown; known: {', '.join(known)}.{guess}"
 
 
-def _set(data: dict[str, Any], dotted: str, value: object) -> None:
+def _set(data: dict[str, Any], dotted: str, value: object) -> bool:
     *parents, last = dotted.split(".")
     for part in parents:
-        data = data.setdefault(part, {})
+        child: Any = data.setdefault(part, {})
+        if not isinstance(child, dict):
+            return False
+        data = child
     data[last] = value
+    return True
 
 
 def _is_profile(path: Path) -> bool:

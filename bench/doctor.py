@@ -16,7 +16,7 @@ import psutil
 from rich.table import Table
 
 from bench import process
-from bench.errors import BenchError, MissingToolError
+from bench.errors import BenchError, ConfigError, MissingToolError
 from bench.hosts import kvm_probe
 from bench.hosts.local import LocalHost
 from bench.paths import cache_dir
@@ -64,6 +64,8 @@ class Check:
 
 def examine(*, testbed: str = "vm") -> list[Check]:
     """Look at what a run on `testbed` needs: "vm", "local" or "user@host"; "all" is for the tests."""
+    if testbed not in ("vm", "local", "all") and "@" not in testbed:
+        raise ConfigError([f"--testbed {testbed}: must be vm, local, all or user@host[:port]"])
     checks = [_python(), _disk(), _memory()]
     if testbed in ("vm", "all"):
         checks += [*_programs(PROGRAMS), *_keyring(), *_namespaces(), _kvm()]

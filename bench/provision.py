@@ -18,7 +18,7 @@ from bench.build.kernel import Kernel
 from bench.build.schedule import Event, build_all
 from bench.build.step import Step
 from bench.config import Resolved
-from bench.errors import BenchError, DockerError, KernelMismatchError, PlatformError
+from bench.errors import BenchError, DockerError, KernelMismatchError, PlatformError, UserError
 from bench.hosts.base import Host
 from bench.hosts.local import LocalHost
 from bench.hosts.ssh import SshHost
@@ -98,18 +98,7 @@ def build_products(resolved: Resolved, progress: Progress) -> Products:
     profile = resolved.profile
     if profile.testbed.kind == "vm":
         doctor.require_guest(profile.testbed.accel)
-    # Of everything there is, whatever the profile picks: one disk serves all profiles.
-    images = images_step(
-        schemes().values(),
-        workloads().values(),
-        launcher_user="root" if profile.runtime.launcher_user == "root" else "nobody",
-        action_proxy=profile.runtime.action_proxy,
-    )
-    steps: list[Step] = [images]
-    guest: GuestSteps | None = None
-    if profile.testbed.kind == "vm":
-        guest = guest_steps({"images": ImageSource(images, ARCHIVE_NAME)}, accel=profile.testbed.accel)
-        steps += guest.all()
+    images, guest, steps = _steps(resolved)
 
     def tell(event: Event) -> None:
         took = f" in {duration(event.seconds)}" if event.seconds else ""
@@ -124,6 +113,42 @@ def build_products(resolved: Resolved, progress: Progress) -> Products:
     return Products(image_set(built.products[images.name]), guest, digests)
 
 
+def planned_builds(resolved: Resolved) -> dict[str, str]:
+    """Step name -> content hash of all that a run of the profile would be made with; builds nothing."""
+    return {step.name: step.digest for step in _steps(resolved)[2]}
+
+
+def _steps(resolved: Resolved) -> tuple[Step, GuestSteps | None, list[Step]]:
+    """The images, the guest if there is one, and all steps to build."""
+    profile = resolved.profile
+    # Of everything there is, whatever the profile picks: one disk serves all profiles.
+    images = images_step(
+        schemes().values(),
+        workloads().values(),
+        launcher_user="root" if profile.runtime.launcher_user == "root" else "nobody",
+        action_proxy=profile.runtime.action_proxy,
+    )
+    steps: list[Step] = [images]
+    guest: GuestSteps | None = None
+    if profile.testbed.kind == "vm":
+        guest = guest_steps({"images": ImageSource(images, ARCHIVE_NAME)}, accel=profile.testbed.accel)
+        steps += guest.all()
+    return images, guest, steps
+
+
+def _verify_resumed(facts: TestbedFacts, folder: RunFolder) -> None:
+    """A run is measured on one kernel and accelerator, or its cells could not be compared."""
+    before = folder.manifest.testbed
+    if before is None:
+        return
+    was, now = (before.kernel, before.accelerator), (facts.kernel, facts.accelerator)
+    if was != now:
+        raise UserError(
+            f"{folder.path} was begun on {' under '.join(was)}, and this is {' under '.join(now)}",
+            hint="start a new run (without --resume); what this one has measured stays",
+        )
+
+
 @contextlib.contextmanager
 def open_testbed(resolved: Resolved, folder: RunFolder, progress: Progress) -> Iterator[Testbed]:
     """Build, boot or connect; images are on the testbed when this yields."""
@@ -133,6 +158,7 @@ def open_testbed(resolved: Resolved, folder: RunFolder, progress: Progress) -> I
     with _host(resolved, products, folder, progress) as host:
         facts = read_facts(host, resolved.profile.testbed.kind)
         _verify_kernel(facts, products)
+        _verify_resumed(facts, folder)
         load_images(host, products.images, progress)
         folder.manifest.testbed = facts
         folder.write_manifest()

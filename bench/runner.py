@@ -6,15 +6,12 @@ panic of the guest, a full disk, `kill -9`) costs at most the cell in hand.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import itertools
 import random
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import experiments
 from bench.config import Resolved
@@ -26,6 +23,8 @@ from bench.errors import (
     RunIncompleteError,
 )
 from bench.experiments import Bed, Cell, Outcome
+from bench.hosts.leftovers import short_folder
+from bench.hosts.living import announced
 from bench.progress import Progress, Remaining, duration
 from bench.provision import Ready, open_testbed, provision
 from bench.refresh import Reporter
@@ -77,7 +76,8 @@ class Run:
         self.folder.manifest.planned_cells = len(cells)
         self.folder.write_manifest()
         try:
-            self._measure_all(cells)
+            with announced(self.folder.path.name):
+                self._measure_all(cells)
         except BenchError as error:
             self._note(error)
             raise
@@ -126,7 +126,7 @@ class Run:
         began = time.time()
         outcome = Outcome(rows={})
         error: BenchError | None = None
-        with _scratch() as scratch:
+        with short_folder() as scratch:
             bed = Bed(
                 host=ready.host,
                 client=ready.client,
@@ -195,9 +195,3 @@ def now() -> str:
 
 def _kind(cell: Cell) -> str:
     return f"{cell.experiment}/{cell.scheme.name}"
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="rewind-bench-cell-") as name:
-        yield Path(name)

@@ -7,13 +7,14 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench import process
 from bench.config import Resolved
 from bench.errors import BenchError, UserError
 from bench.paths import RESULTS, ROOT
+from bench.provision import planned_builds
 from bench.runner import now, plan
 from bench.store.folder import RunFolder, read_manifest
 from bench.store.manifest import Manifest
@@ -33,9 +34,15 @@ def new(resolved: Resolved, root: Path = RESULTS) -> RunFolder:
     raise UserError(f"no free name for a run below {root}", hint="remove old runs")
 
 
-def resume(resolved: Resolved, root: Path = RESULTS) -> RunFolder | None:
-    """The newest unfinished run of the same profile, or None."""
+def resume(
+    resolved: Resolved, root: Path = RESULTS, say: Callable[[str], None] = lambda _text: None
+) -> RunFolder | None:
+    """The newest unfinished run of the same profile, made with the same builds and revision, or None.
+
+    `say` is told why one is not gone on with.
+    """
     wanted = [cell.key for cell in plan(resolved)]
+    builds, revision = planned_builds(resolved), git_state()[0]
     for path in sorted(root.glob(f"{resolved.name}-*"), reverse=True):
         if not re.fullmatch(re.escape(resolved.name) + r"-\d{8}-\d{6}(-\d+)?", path.name):
             continue
@@ -46,10 +53,21 @@ def resume(resolved: Resolved, root: Path = RESULTS) -> RunFolder | None:
         if found.profile != as_data(resolved):
             continue
         folder = RunFolder.open(path)
-        if folder.missing(wanted):
+        other = changed(found, builds, revision)
+        if folder.missing(wanted) and not other:
             return folder
+        if folder.missing(wanted):
+            say(f"{path} is not gone on with: {other} changed since, and cells could not be compared")
         folder.close()
     return None
+
+
+def changed(found: Manifest, builds: Mapping[str, str], revision: str) -> str:
+    """What a run was made with and is not what there is now: "" when nothing."""
+    if found.git_revision != revision:
+        return "the project's revision has"
+    names = [name for name, digest in found.builds.items() if builds.get(name, digest) != digest]
+    return f"{', '.join(names)} has" if names else ""
 
 
 def as_data(resolved: Resolved) -> dict[str, object]:

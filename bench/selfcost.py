@@ -10,7 +10,6 @@ import contextlib
 import os
 import platform
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ import msgspec
 from bench import config, packaging, provision
 from bench.build.proxy import BINARY_NAME, proxy_step
 from bench.build.step import ensure
+from bench.hosts.leftovers import short_folder
 from bench.hosts.local import LocalHost
 from bench.load.lateness import measure_lateness
 from bench.platforms import overhead
@@ -72,7 +72,7 @@ def measure(progress: Progress, *, docker: bool) -> Report:
 
 def load_generator() -> list[Figure]:
     """How late requests start at 200 a second against a stub that answers at once."""
-    with tempfile.TemporaryDirectory(prefix="rewind-bench-lateness-") as folder:
+    with short_folder() as folder:
         seen = measure_lateness(Path(folder), rate_per_s=200.0, requests=2000)
     return [
         Figure("load: start after the intended time, median", seen.p50_ms, "ms", seen.sent),

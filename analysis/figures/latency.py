@@ -1,4 +1,4 @@
-"""End-to-end latency under load: cumulative distribution per scheme, one panel per workload."""
+"""End-to-end latency: cumulative distribution per scheme, one panel per workload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from analysis.plotting.style import GRID, SchemeStyle, scheme_styles
 META = FigureMeta(
     name="latency",
     title="End-to-end latency",
-    question="How long does a client wait, from the intended arrival to the right answer?",
+    question="How long does a client wait for the right answer?",
     reading="Left is better. A curve that ends below 100 % lost the rest: failed, wrong and dropped requests "
     "count as never answered. The dot is the median.",
     order=20,

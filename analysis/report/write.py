@@ -98,7 +98,9 @@ def _html(frames: Frames, panels: Sequence[Panel]) -> str:
         run=frames.manifest.run,
         stamp=f"{STAMP} {html.escape(datetime.now(UTC).isoformat(timespec='seconds'))}",
         status=facts.status(frames),
-        complete=bool(frames.manifest.ended) and not len(frames.failed),
+        complete=bool(frames.manifest.ended)
+        and not len(frames.failed)
+        and len(frames.finished) >= frames.manifest.planned_cells,
         manifest=frames.manifest,
         testbed=frames.manifest.testbed,
         findings=[*findings, facts.failures_finding(frames)],

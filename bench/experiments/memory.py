@@ -8,16 +8,23 @@ container, such as a snapshot.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Sequence
 
+from docker.errors import NotFound
 from pydantic import Field
 
 from bench import check
 from bench.experiments.base import Bed, Cell, Experiment, Outcome, Settings, sweep
 from bench.experiments.drive import activation_row, copies
+from bench.platforms.embedded.docker_driver import LABEL_ACTION
 from bench.plugins import Scheme, Workload
 from bench.probes.memory import available_bytes, container_memory
 from bench.store.rows import ActivationRow, MemoryRow
+
+LEAVING_S = 10.0
+POLL_S = 0.2
 
 
 class Memory(Settings):
@@ -44,6 +51,7 @@ def measure(cell: Cell, bed: Bed, settings: Memory) -> Outcome:
     samples: list[MemoryRow] = []
     activations: list[ActivationRow] = []
     with copies(bed, cell.scheme, workload, cell, settings.containers) as names:
+        until_nothing_is_left(bed)
         # The first container of a cell also pays for what all share (image in the page cache).
         samples.append(MemoryRow(containers=0, available_bytes=available_bytes(bed.host)))
         for number, name in enumerate(names, start=1):
@@ -74,6 +82,20 @@ def measure(cell: Cell, bed: Bed, settings: Memory) -> Outcome:
         rows={"memory": samples, "activations": activations},
         requests=settings.containers * settings.requests,
     )
+
+
+def until_nothing_is_left(bed: Bed) -> None:
+    """Wait for the end of earlier cells' containers: what they still held would count as given back.
+
+    They are removed after the answer to the action's deletion. Whoever else has some on the testbed
+    makes this wait for its limit, and no more.
+    """
+    deadline = time.monotonic() + LEAVING_S * bed.slowdown
+    while time.monotonic() < deadline:
+        with contextlib.suppress(NotFound):  # gone between list and look
+            if not bed.host.docker().containers.list(all=True, filters={"label": LABEL_ACTION}):
+                return
+        time.sleep(POLL_S)
 
 
 EXPERIMENT = Experiment("memory", __doc__.splitlines()[0], Memory, plan, measure)

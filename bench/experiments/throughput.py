@@ -23,9 +23,7 @@ class Throughput(Settings):
     requests: int = Field(200, ge=1)
     rate_per_s: float = Field(10.0, gt=0)
     pools_mb: list[int] = Field([1024, 2560, 4096, 8192], min_length=1)
-    #: Arrivals that could not be sent so long after the last intended one are dropped.
-    max_overrun_s: float = Field(60.0, gt=0)
-    #: Requests in flight at once at the most.
+    #: Requests in flight at once at the most; what arrives beyond them is dropped.
     users: int = Field(64, ge=1)
 
 
@@ -35,15 +33,15 @@ def plan(
     """Every scheme × pool size × repetition."""
     if not any(w.spec.mix_weight for w in workloads):
         return []
-    return [
-        Cell(
-            "throughput", scheme, None, {"pool_mb": pool, "rate_per_s": settings.rate_per_s}, repetition, pool
-        )
-        for scheme in schemes
-        if settings.takes(scheme)
-        for pool in settings.pools_mb
-        for repetition in range(settings.of(scheme.name).repetitions)
-    ]
+    cells = []
+    for scheme in filter(settings.takes, schemes):
+        own = settings.of(scheme.name)
+        cells += [
+            Cell("throughput", scheme, None, {"pool_mb": pool, "rate_per_s": own.rate_per_s}, number, pool)
+            for pool in own.pools_mb
+            for number in range(own.repetitions)
+        ]
+    return cells
 
 
 def measure(cell: Cell, bed: Bed, settings: Throughput) -> Outcome:
@@ -51,14 +49,11 @@ def measure(cell: Cell, bed: Bed, settings: Throughput) -> Outcome:
     chosen = [w for w in bed.workloads if not settings.workloads or w.name in settings.workloads]
     mixed = [w for w in chosen if w.spec.mix_weight]
     with actions(bed, cell.scheme, mixed, cell) as names:
-        seed = bed.seed + cell.repetition  # the same arrivals for every scheme
+        seed = bed.seed + cell.repetition  # the same arrivals for every scheme, or the first of them
         weights = {w.name: w.spec.mix_weight for w in mixed}
         calls = schedule.mix(weights, settings.requests, seed)
         arrivals = schedule.poisson(calls, settings.rate_per_s, seed)
-        last_s = arrivals[-1].intended_ns / 1e9
-        return drive(
-            bed, arrivals, names, users=settings.users, max_duration_s=last_s + settings.max_overrun_s
-        )
+        return drive(bed, arrivals, names, users=settings.users)
 
 
 EXPERIMENT = Experiment("throughput", __doc__.splitlines()[0], Throughput, plan, measure)

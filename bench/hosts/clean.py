@@ -15,6 +15,7 @@ from docker.errors import APIError, NotFound
 from bench.build.cache import locked, remove_leftovers, remove_tree
 from bench.errors import DockerError
 from bench.hosts.leftovers import orphaned_short_folders, read_note
+from bench.hosts.living import in_hand
 from bench.hosts.local import connect_docker
 from bench.paths import cache_dir, state_dir
 
@@ -31,8 +32,9 @@ class Cleaned:
     containers: list[str] = field(default_factory=list)
     networks: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
-    #: Machines of a harness that still runs: left alone.
+    #: Machines and containers of a harness that still runs: left alone.
     busy: list[int] = field(default_factory=list)
+    used: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """One line for each kind, for people."""
@@ -42,6 +44,7 @@ class Cleaned:
             "networks removed": self.networks,
             "folders removed": self.folders,
             "virtual machines left to a harness that still runs": self.busy,
+            "containers left to a harness that still runs": self.used,
         }
         return [f"{len(items)} {kind}" for kind, items in kinds.items() if items]
 
@@ -67,9 +70,13 @@ def clean(*, run: str = "", cache: bool = False, docker: bool = True) -> Cleaned
 
 
 def remove_labelled(client: DockerClient, run: str, done: Cleaned) -> None:
-    """Remove containers and networks that carry our label, and nothing else."""
+    """Remove containers and networks that carry our label, but those of a run that is in hand."""
+    alive = in_hand()
     wanted: dict[str, str | list[str] | bool] = {"label": f"{LABEL}={run}" if run else LABEL}
     for container in client.containers.list(all=True, filters=wanted, ignore_removed=True):
+        if container.labels.get(LABEL) in alive:
+            done.used.append(str(container.name))
+            continue
         with contextlib.suppress(NotFound, APIError):
             container.remove(force=True, v=True)
             done.containers.append(str(container.name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +19,7 @@ import requests
 from bench import errors, process
 from bench.errors import BenchError, ConfigError, DockerError, PlatformError
 from bench.hosts.base import Address, Host
+from bench.hosts.leftovers import short_folder
 from bench.paths import ROOT
 from bench.platforms.base import Endpoint
 from bench.platforms.embedded.config import GUEST_KEY, Config
@@ -116,8 +116,7 @@ def local_platform(config: Config, folder: Path) -> Iterator[Deployment]:
 @contextmanager
 def _deploy_here(settings: PlatformSettings, run_label: str, log: Path | None) -> Iterator[Deployment]:
     seccomp = str(settings.seccomp_profile.resolve()) if settings.seccomp_profile is not None else ""
-    with tempfile.TemporaryDirectory(prefix="rewind-bench-platform-") as name:
-        folder = Path(name)
+    with short_folder() as folder:
         config = settings.config(
             published=True, run_label=run_label, seccomp_path=seccomp, database=str(folder / "platform.db")
         )

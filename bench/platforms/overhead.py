@@ -10,7 +10,6 @@ import http.client
 import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import msgspec
 
 from bench import process
 from bench.errors import PlatformError
+from bench.hosts.leftovers import short_folder
 from bench.platforms.client import Client
 from bench.platforms.deploy import local_platform
 from bench.platforms.embedded.config import GUEST_KEY, Config, ProcessImage, Throttles
@@ -73,7 +73,7 @@ def measure(proxy: Path, *, calls: int = 1000, warmup: int = 200) -> Overhead:
 
     Raises PlatformError when platform or proxy do not start.
     """
-    with tempfile.TemporaryDirectory(prefix="rewind-bench-overhead-") as folder:
+    with short_folder() as folder:
         direct = _direct(proxy, Path(folder), calls, warmup)
         image = ProcessImage(
             argv=[str(proxy), "-listen", "127.0.0.1:{port}", "-actions", "{dir}/action"],

@@ -72,9 +72,23 @@ def test_latency_counts_from_intended_arrival_without_warm_up_and_counts_failure
     (row,) = tables.latency(run).to_dict("records")
     assert (row["n"], row["failed"], row["warmup"]) == (5, 2, 1)
     assert (row["median_s"], row["max_s"]) == (pytest.approx(2.0), pytest.approx(3.0))
-    assert row["p95_s"] == pytest.approx(2.9)
+    assert np.isnan(row["p95_s"])  # five requests have no such tail
     assert row["platform_bound"]
     assert np.isnan(row["median_s_low"])
+
+
+def test_tails_count_failed_requests_as_never_answered(tmp_path):
+    def rows(failed):
+        return [request(i, 0, i + 1, ok=i >= failed) for i in range(100)]
+
+    failed = {"fork": 0, "cold": 2, "rewind": 6}
+    cells = {key("latency", name): {"requests": rows(count)} for name, count in failed.items()}
+    found = tables.latency(made(tmp_path, cells)).set_index("scheme")
+    assert found.loc["fork", "p95_s"] == pytest.approx(95.05)
+    assert found.loc["fork", "p99_s"] == pytest.approx(99.01)
+    assert found.loc["cold", "p95_s"] == pytest.approx(97.05)  # rank 94.05 of the right ones, 3 to 100
+    assert np.isnan(found.loc["cold", "p99_s"])
+    assert np.isnan(found.loc["rewind", "p95_s"])
 
 
 def test_ratios_are_of_medians_against_the_reference_in_the_same_load(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 from bench.hosts.clean import clean
 from bench.hosts.leftovers import place, start_owned
+from bench.hosts.living import announced, in_hand
 from bench.paths import state_dir
 
 
@@ -77,6 +78,26 @@ def test_a_stranger_with_a_reused_pid_is_never_hit():
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def _hold(tell):
+    with announced("run-2"):
+        tell.send("held")
+        signal.pause()
+
+
+def test_a_run_is_in_hand_as_long_as_its_harness_lives():
+    mine, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_hold, args=(theirs,))
+    process.start()
+    assert mine.poll(60)
+    with announced("run-3"):
+        assert in_hand() == {"run-2", "run-3"}
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert in_hand() == {"run-3"}
+    assert in_hand() == set()
+    assert list((state_dir() / "runs").iterdir()) == []
 
 
 def test_clean_of_nothing_is_nothing():

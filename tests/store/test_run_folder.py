@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bench import store
+from bench import runs, store
 from bench.errors import AccessError, ConfigError, DiskFullError, UserError
 from bench.store.files import write_file
 from bench.store.keys import slug
@@ -224,6 +224,15 @@ def test_another_schema_version_is_refused_with_advice(tmp_path, version, advice
     with pytest.raises(UserError, match=f"schema version {version}") as caught:
         store.RunFolder.open(tmp_path)
     assert advice in caught.value.hint
+
+
+def test_a_run_made_with_something_else_is_not_gone_on_with():
+    builds = {"kernel-release": "a", "images": "b"}
+    found = manifest(git_revision="1", builds=builds)
+    assert runs.changed(found, builds, "1") == ""
+    assert runs.changed(found, {**builds, "guest": "new"}, "1") == ""
+    assert runs.changed(found, {**builds, "images": "c"}, "1") == "images has"
+    assert "revision" in runs.changed(found, builds, "2")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema_version":1}'])

@@ -38,7 +38,7 @@ class ProcessDriver:
         image = self._images.get(spec.image)
         if image is None:
             raise PullError(f"no process is configured for image '{spec.image}'")
-        folder = Path(tempfile.mkdtemp(prefix="rewind-bench-action-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"rewind-bench-{os.getpid()}-"))
         port = free_port()
         try:
             process = await _spawn(image, port, folder)
