@@ -404,7 +404,7 @@ int main(int argc, char **argv)
 		CHANGE(local_descriptor_table, EITHER), CHANGE(port_rights, EITHER),
 		CHANGE(core_number, EITHER), CHANGE(protection_key, EITHER), CHANGE(time_slice, RESTORE),
 		CHANGE(auxiliary_vector, EITHER), CHANGE(code_area, EITHER), CHANGE(last_fault, RESTORE),
-		CHANGE(descriptor_signal, EITHER), CHANGE(descriptor_owner, EITHER),
+		CHANGE(descriptor_signal, RESTORE), CHANGE(descriptor_owner, RESTORE),
 	};
 
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));

@@ -87,7 +87,7 @@ static void expired_timer(void)
 	do
 		expect(getitimer(ITIMER_REAL, &left) == 0);
 	while (left.it_value.tv_usec);
-	expect(left.it_interval.tv_usec == 1000);
+	expect(left.it_interval.tv_usec == 2000);
 }
 
 static void cpu_timers(void)
@@ -234,7 +234,7 @@ static void expired_before_the_checkpoint(long unused, long unused2)
 	expired_timer();
 	gen = checkpoint();
 	expect(getitimer(ITIMER_REAL, &left) == 0);
-	if (left.it_value.tv_usec || left.it_interval.tv_usec != 1000)
+	if (left.it_value.tv_usec || left.it_interval.tv_usec != 2000)
 		fail("interval %ld us after rewind %ld", (long)left.it_interval.tv_usec, gen);
 	if (gen == 3)
 		return;
