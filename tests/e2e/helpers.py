@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,12 @@ def start(*words: str, log: Path, env: dict[str, str] | None = None) -> subproce
         return subprocess.Popen(
             command(words), cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **(env or {})}
         )
+
+
+def copied_checkout(root: Path) -> Path:
+    """A copy of the project to change, without what only a checkout or a user's machine has."""
+    needless = shutil.ignore_patterns("__pycache__", ".*", "results", "docs", "tests", "*.egg-info")
+    return Path(shutil.copytree(ROOT, root, ignore=needless))
 
 
 def the_run(folder: Path) -> Path:

@@ -1,10 +1,9 @@
 """Bad input gets one clear message, a hint, and its own exit status."""
 
 import os
-import shutil
 
 import pytest
-from helpers import ROOT, run
+from helpers import copied_checkout, run
 
 pytestmark = pytest.mark.slow
 
@@ -69,11 +68,7 @@ def test_all_that_is_wrong_with_a_configuration_is_said_at_once(tmp_path):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of the project that a user has added to."""
-    root = tmp_path / "checkout"
-    for part in ("analysis", "bench", "configs", "runtimes", "workloads"):
-        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
-    return root
+    return copied_checkout(tmp_path / "checkout")
 
 
 def test_a_workload_without_main_is_named(checkout):
