@@ -156,12 +156,13 @@ def kernel_step(
     config = "".join(path.read_text() for path in fragments(variant, patches)) + extra_config
     identity = digest_of({"config": config, "patches": list(series), "source": source, "variant": variant})
     name = MARK if variant == "release" else f"{MARK}-{variant}"
-    suffix = f'CONFIG_LOCALVERSION="-{name}-{identity[:8]}"\n'
-    recipe = _Recipe(config + suffix, series, source, "debug" if variant == "debug" else "plain")
+    recipe = _Recipe(
+        config, series, source, f"-{name}-{identity[:8]}", "debug" if variant == "debug" else "plain"
+    )
     return Step(
         f"kernel-{variant}",
         recipe.build,
-        {"config": recipe.config, "patches": list(series), "source": source, "scripts": recipe.scripts()},
+        {"config": config, "patches": list(series), "source": source, "scripts": recipe.scripts()},
         {"toolchain": toolchain_step(mirror=mirror)},
     )
 
@@ -171,6 +172,8 @@ class _Recipe:
     config: str
     series: tuple[Path, ...]
     source: Path | None
+    #: End of `uname -r`. Not in the configuration: a header that all files include would differ each time.
+    local_version: str
     #: Whose compiled objects are of use.
     kind: str
 
@@ -178,7 +181,8 @@ class _Recipe:
         """What is run, without the number of jobs, which changes nothing."""
         unpack = UNPACK if self.source is None else UNPACK_TREE
         patch = [PATCH] if self.series else []
-        return [unpack, *patch, CONFIGURE, f"{REPRODUCIBLE} make bzImage", COLLECT]
+        make = f"{REPRODUCIBLE} make LOCALVERSION={self.local_version} bzImage"
+        return [unpack, *patch, CONFIGURE, make, COLLECT]
 
     def build(self, work: Work) -> None:
         config = work.scratch / "all.config"
@@ -190,7 +194,7 @@ class _Recipe:
         make = f"""chroot "$1" sh -e -c "
 cd /build
 export {settings}
-make -s -j{jobs} {compilercache.COMPILER} bzImage
+make -s -j{jobs} {compilercache.COMPILER} LOCALVERSION={self.local_version} bzImage
 ccache --show-stats
 " """
         toolchain = work.products["toolchain"].file(TOOLCHAIN_TAR)
