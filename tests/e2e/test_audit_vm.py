@@ -1,4 +1,4 @@
-"""A slice of `nox -s audit` in the guest: what schemes on our kernel leave, beside what warm reuse does."""
+"""A slice of `nox -s audit` in the guest: what rewind leaves, beside what warm reuse does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from analysis import frames, verdicts
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1500)]
 
 AUDIT = (
-    *("audit", "--schemes", "rewind-mem,rewind", "--launcher-user", "unprivileged", "--channels", "core"),
+    *("audit", "--schemes", "rewind", "--launcher-user", "unprivileged", "--channels", "core"),
     *("--set", "experiments.oracle.requests=20", "--set", 'experiments.oracle.workloads=["hello"]'),
 )
 
@@ -30,4 +30,4 @@ def test_rewind_leaves_nothing_that_warm_reuse_leaves(tmp_path):
     assert leaking.empty, leaking[["channel", "evidence"]]
     oracle = frames.load(folder).oracle
     wrong = (oracle["wrong"] != "").groupby(oracle["scheme"]).sum()
-    assert wrong.to_dict() == {"baseline": 19, "rewind-mem": 0, "rewind": 0}
+    assert wrong.to_dict() == {"baseline": 19, "rewind": 0}
