@@ -17,6 +17,8 @@ from bench.store.rows import AuditRow
 #: Native time limit of a request; the platform's own time for a new container comes on top.
 REQUEST_S = 20.0
 MARGIN_S = 60.0
+#: How OpenWhisk begins the error of an action that its container refuses.
+NOT_STARTED = "cannot start action:"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,28 @@ class Prober:
             moved = step + 1 < len(records) and records[step + 1].container_id != record.container_id
             # Why a container was left may be known later than that it was.
             yield self._row(channel, step, kind, self._record(record.id) if moved else record)
+
+    def refusal(self) -> str:
+        """Why an isolating scheme does not start with what was prepared; "" when it does."""
+        if not self.scheme.spec.isolates:
+            return ""
+        record = self._record(self.client.invoke_async(self.action, {"kind": "filler"}))
+        error = str(record.result.get("error", "")) if isinstance(record.result, dict) else ""
+        return error.removeprefix(NOT_STARTED).strip() if error.startswith(NOT_STARTED) else ""
+
+    def not_started(self, channel: ChannelInfo, refusal: str) -> AuditRow:
+        """The only row of a channel whose container the scheme refuses to start."""
+        return AuditRow(
+            family=channel.family,
+            channel=channel.name,
+            summary=channel.summary,
+            launcher_user=self.launcher_user,
+            claim=claim(self.scheme, channel),
+            step=0,
+            kind="plant",
+            refused=f"at the start: {refusal}",
+            expected_refusal=channel.refused.get(self.launcher_user, ""),
+        )
 
     def _record(self, activation: str) -> Activation:
         return self.client.activation(activation, timeout_s=(REQUEST_S + MARGIN_S) * self.slowdown)

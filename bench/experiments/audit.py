@@ -6,6 +6,7 @@ after more requests. See docs/audit.md.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -60,13 +61,19 @@ def _families(settings: Audit) -> list[str]:
 
 
 def measure(cell: Cell, bed: Bed, settings: Audit) -> Outcome:
-    """Probe the family's channels; what they show is judged from the recorded rows."""
+    """Probe the family's channels; what they show is judged from the recorded rows.
+
+    Where a scheme refuses to start with what channels prepare, they are divided until it is known which.
+    """
     image = bed.images[cell.scheme.runtime]
     user = bed.host.docker().images.get(image).labels.get(LABEL, "")
     chosen = [c for c in channels.select(settings.channels) if c.family == cell.params["family"]]
     rows: list[AuditRow] = []
-    for number, group in enumerate(channels.groups(chosen)):
-        name = f"audit-{cell.scheme.name}-{cell.params['family']}-r{cell.repetition}-{number}"
+    waiting = channels.groups(chosen)
+    numbers = itertools.count()
+    while waiting:
+        group = waiting.pop(0)
+        name = f"audit-{cell.scheme.name}-{cell.params['family']}-r{cell.repetition}-{next(numbers)}"
         bed.client.put_action(
             name,
             image=image,
@@ -77,8 +84,15 @@ def measure(cell: Cell, bed: Bed, settings: Audit) -> Outcome:
         )
         prober = Prober(bed.client, name, cell.scheme, user, bed.slowdown, settings.looks)
         try:
-            for channel in group:
-                rows += prober.probe(channel)
+            refusal = prober.refusal()
+            if refusal and len(group) > 1:
+                middle = len(group) // 2
+                waiting[:0] = [group[:middle], group[middle:]]
+            elif refusal:
+                rows.append(prober.not_started(group[0], refusal))
+            else:
+                for channel in group:
+                    rows += prober.probe(channel)
         finally:
             bed.client.delete_action(name, missing_ok=True)
     return Outcome(rows={"audit": rows}, requests=len(rows))
