@@ -134,33 +134,26 @@ def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) 
             found = suite.run_pieces(image, plan.pieces, folder, progress)
         verdicts += [expect_absent(verdict) for verdict in found] if plan.absent else found
     if full and has_series():
-        verdicts += [_idle(seed, progress), *_mm_tests(seed, progress)]
+        verdicts += _beside_unpatched(seed, progress)
         verdicts += _soak_and_mutants(seed, progress)
     return verdicts
 
 
-def _idle(seed: int, progress: Progress) -> Verdict:
-    """What the series costs who takes no checkpoint."""
-    release = Plan("release", kernel_step("release"), ())
-    with progress.stage("hooked paths without a checkpoint"):
-        images = [Kernel(ensure(step)).image for step in (kernel_step("unpatched"), release.step)]
-        return idle.verdict(images[0], images[1], folder_of(release, seed) / "idle-paths")
-
-
-def _mm_tests(seed: int, progress: Progress) -> list[Verdict]:
-    """The kernel's own memory tests: the same with the series as without."""
+def _beside_unpatched(seed: int, progress: Progress) -> list[Verdict]:
+    """With the series as without: the kernel's own memory tests, and the cost of no checkpoint."""
     patched = Plan("mm", kernel_step("release", extra_config=mmtests.CONFIG), ())
-    with progress.stage("build kernels and programs for the kernel's own memory tests"):
-        images = [
-            Kernel(ensure(step)).image
-            for step in (kernel_step("unpatched", extra_config=mmtests.CONFIG), patched.step)
-        ]
+    unpatched = kernel_step("unpatched", extra_config=mmtests.CONFIG)
+    with progress.stage("build two kernels and the kernel's own memory tests"):
+        without, image = (Kernel(ensure(step)).image for step in (unpatched, patched.step))
         ensure(mmtests.programs_step())
     folder = folder_of(patched, seed)
+    with progress.stage("hooked paths without a checkpoint"):
+        verdicts = [idle.verdict(without, image, folder / "idle-paths")]
     with progress.stage("the kernel's own memory tests"):
-        return [
-            mmtests.compare(images[0], images[1], name, folder / f"mm-{name}") for name in mmtests.CATEGORIES
+        verdicts += [
+            mmtests.compare(without, image, name, folder / f"mm-{name}") for name in mmtests.CATEGORIES
         ]
+    return verdicts
 
 
 def _soak_and_mutants(seed: int, progress: Progress) -> list[Verdict]:
