@@ -148,7 +148,8 @@ def _problems(result: LoadResult, requests: Sequence[RequestRow]) -> list[str]:
         first = next(row.error for row in failed if row.status is not None and row.status < 300)
         return [f"{result.wrong} of {len(answered)} answers were wrong, the first: {first}"]
     if answered and len(failed) == len(answered):
-        return [f"all {len(answered)} requests failed, the first: {failed[0].error}"]
+        why = f"all {len(answered)} requests failed, the first: {failed[0].error}"
+        return [f"{why} (more: logs/platform-*.log)"]
     return [] if answered else ["no request was answered"]
 
 
