@@ -14,6 +14,8 @@ from pathlib import Path
 
 import paramiko
 
+from bench.errors import BenchError
+
 CHUNK_BYTES = 64 << 10
 BACKLOG = 128
 Open = Callable[[], paramiko.Channel]
@@ -60,8 +62,8 @@ def _serving(listener: socket.socket, open_channel: Open) -> Iterator[None]:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.closing(open_channel()) as channel:
                 _copy_both_ways(client, channel)
-        except (OSError, EOFError, paramiko.SSHException):
-            pass  # the client sees its connection end
+        except (BenchError, OSError, EOFError, paramiko.SSHException):
+            pass  # the client sees its connection end, and whoever uses the host is told why
         finally:
             with lock:
                 live.discard(client)

@@ -76,6 +76,7 @@ def test_each_lost_guest_costs_one_cell_and_a_killed_run_is_gone_on_with(tmp_pat
         harness.wait()
     folder, said = the_run(out), log.read_text()
     assert said.count("making it anew") == 2, said
+    assert "Traceback" not in said, said
     failed = [cell["error"] for cell in cells(folder, "failed").values()]
     assert len(failed) == 2, failed
     assert any("panicked" in error for error in failed), failed
