@@ -27,6 +27,7 @@ from bench.platforms.activations import Activation
 from bench.platforms.base import Endpoint
 from bench.platforms.client import Client
 from bench.platforms.deploy import deploy
+from bench.platforms.embedded.config import Limits
 from bench.platforms.services import FOLDER
 from bench.platforms.settings import PlatformSettings
 
@@ -38,6 +39,8 @@ POLL_S = 0.005
 #: Under emulation a container takes half a minute to its first answer.
 END_S = 240
 PAGE = 200
+#: A request may wait for a service that comes back, and then for a new container, on a busy emulated machine.
+BLOCKING_MS = 300_000
 #: Finds a process by its command line (not itself), the oldest one.
 KILL = """
 for line in $(grep -la "$1" /proc/[0-9]*/cmdline); do
@@ -62,7 +65,10 @@ class Bed:
 def bed(host: Host, platform_image: str | None, socket_service: str = "") -> Iterator[Bed]:
     """The embedded platform there."""
     settings = PlatformSettings(
-        user_memory_mb=CONTAINERS * MEMORY_MB, seccomp_profile=FILTER, socket_service=socket_service
+        user_memory_mb=CONTAINERS * MEMORY_MB,
+        seccomp_profile=FILTER,
+        socket_service=socket_service,
+        limits=Limits(blocking_ms=BLOCKING_MS),
     )
     with deploy(host, settings, platform_image, "tests") as deployed:
         yield Bed(host, deployed.endpoint)
