@@ -116,7 +116,8 @@ class Trial:
         numbers, stop = itertools.count(), threading.Event()
 
         def send() -> None:
-            with self.bed.endpoint.client() as client:
+            where, limit_s = self.bed.endpoint, BLOCKING_MS / 1000 + 15
+            with Client(where.api_host, where.auth, timeout_s=limit_s) as client:
                 while not stop.is_set():
                     value = {"n": next(numbers), "files": self.service is not None}
                     answers.append(client.invoke(self.action, value))
