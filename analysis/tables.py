@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis import observations as obs
 from analysis.frames import Frames
-from analysis.statistics import NOTHING, Estimate, Sample, estimates, median, quantile, ratio
+from analysis.statistics import NOTHING, Estimate, Statistic, estimates, median, quantile, ratio
 
 KEY = ["experiment", "params", "action", "scheme"]
 
@@ -29,8 +29,10 @@ def latency(frames: Frames) -> pd.DataFrame:
     for key, part in obs.groups(obs.requests(frames), *KEY):
         measured = part[~part["warmup"]]
         good = obs.sample(measured, "latency_s")
-        middle = estimates(good, [median])[0]
-        tail, far_tail = (_tail(good, len(measured), q) for q in (0.95, 0.99))
+        tails = [_tail(len(good), len(measured), q) for q in (0.95, 0.99)]
+        # Of one set of resamples; where there is no tail its place is the median's, and not shown.
+        middle, *found = estimates(good, [median, *(tail or median for tail in tails)])
+        tail, far_tail = (one if wanted else NOTHING for one, wanted in zip(found, tails, strict=True))
         served = measured["cold"].dropna()
         records.append(
             {
@@ -51,13 +53,12 @@ def latency(frames: Frames) -> pd.DataFrame:
     return in_order(pd.DataFrame(records, columns=_LATENCY_COLUMNS), frames)
 
 
-def _tail(good: Sample, n: int, q: float) -> Estimate:
-    """A quantile of n requests of which only the good ones were ever answered."""
-    answered = len(good.values)
+def _tail(answered: int, n: int, q: float) -> Statistic | None:
+    """Which quantile of the right answers is that of all n requests, where the others never end."""
     rank = q * (n - 1)
     if n * (1 - q) < 1 or rank > answered - 1:
-        return NOTHING
-    return estimates(good, [quantile(rank / (answered - 1))])[0]
+        return None
+    return quantile(rank / (answered - 1))
 
 
 _LATENCY_COLUMNS = [

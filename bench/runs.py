@@ -42,7 +42,6 @@ def resume(
     `say` is told why one is not gone on with.
     """
     wanted = [cell.key for cell in plan(resolved)]
-    builds, revision = planned_builds(resolved), git_state()[0]
     for path in sorted(root.glob(f"{resolved.name}-*"), reverse=True):
         if not re.fullmatch(re.escape(resolved.name) + r"-\d{8}-\d{6}(-\d+)?", path.name):
             continue
@@ -53,10 +52,10 @@ def resume(
         if found.profile != as_data(resolved):
             continue
         folder = RunFolder.open(path)
-        other = changed(found, builds, revision)
-        if folder.missing(wanted) and not other:
-            return folder
         if folder.missing(wanted):
+            other = changed(found, planned_builds(resolved), git_state()[0])
+            if not other:
+                return folder
             say(f"{path} is not gone on with: {other} changed since, and cells could not be compared")
         folder.close()
     return None

@@ -12,7 +12,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -73,7 +72,7 @@ def measure(progress: Progress, *, docker: bool) -> Report:
 def load_generator() -> list[Figure]:
     """How late requests start at 200 a second against a stub that answers at once."""
     with short_folder() as folder:
-        seen = measure_lateness(Path(folder), rate_per_s=200.0, requests=2000)
+        seen = measure_lateness(folder, rate_per_s=200.0, requests=2000)
     return [
         Figure("load: start after the intended time, median", seen.p50_ms, "ms", seen.sent),
         Figure("load: start after the intended time, p99", seen.p99_ms, "ms", seen.sent, "<= 5 ms"),

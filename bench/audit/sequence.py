@@ -70,17 +70,7 @@ class Prober:
 
     def not_started(self, channel: ChannelInfo, refusal: str) -> AuditRow:
         """The only row of a channel whose container the scheme refuses to start."""
-        return AuditRow(
-            family=channel.family,
-            channel=channel.name,
-            summary=channel.summary,
-            launcher_user=self.launcher_user,
-            claim=claim(self.scheme, channel),
-            step=0,
-            kind="plant",
-            refused=f"at the start: {refusal}",
-            expected_refusal=channel.refused.get(self.launcher_user, ""),
-        )
+        return self._fact(channel, 0, "plant", refused=f"at the start: {refusal}")
 
     def _record(self, activation: str) -> Activation:
         return self.client.activation(activation, timeout_s=(REQUEST_S + MARGIN_S) * self.slowdown)
@@ -88,6 +78,19 @@ class Prober:
     def _row(self, channel: ChannelInfo, step: int, kind: str, record: Activation) -> AuditRow:
         result = record.result if isinstance(record.result, dict) else {"error": record.result}
         failed = result.get("error") or result.get("broken") or result.get("failed") or ""
+        return self._fact(
+            channel,
+            step,
+            kind,
+            further=step - 1 if kind == "look" else None,
+            found=str(result.get("found", "")),
+            refused=str(result.get("refused", "")),
+            failed=str(failed),
+            container_id=record.container_id,
+            retired=record.retired,
+        )
+
+    def _fact(self, channel: ChannelInfo, step: int, kind: str, **said: Any) -> AuditRow:
         return AuditRow(
             family=channel.family,
             channel=channel.name,
@@ -96,11 +99,6 @@ class Prober:
             claim=claim(self.scheme, channel),
             step=step,
             kind=kind,
-            further=step - 1 if kind == "look" else None,
-            found=str(result.get("found", "")),
-            refused=str(result.get("refused", "")),
             expected_refusal=channel.refused.get(self.launcher_user, ""),
-            failed=str(failed),
-            container_id=record.container_id,
-            retired=record.retired,
+            **said,
         )

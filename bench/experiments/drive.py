@@ -22,6 +22,8 @@ from bench.store.rows import ActivationRow, RequestRow, RestoreRow, Row
 FRESH = "rewind-bench-fresh"
 #: Native time limit of one request, beyond the action's own: queueing and a container's start.
 REQUEST_MARGIN_S = 60.0
+#: Native time limit of one load.
+MAX_DURATION_S = 3600.0
 
 
 @contextlib.contextmanager
@@ -49,7 +51,6 @@ def drive(
     clients: int = 0,
     think_s: float = 0.0,
     users: int = 500,
-    max_duration_s: float = 3600.0,
 ) -> Outcome:
     """Send the arrivals (whose actions are workload names) and collect requests and activations.
 
@@ -72,7 +73,7 @@ def drive(
         think_s=think_s,
         users=users,
         request_timeout_s=(slowest_s + REQUEST_MARGIN_S) * bed.slowdown,
-        max_duration_s=max_duration_s * bed.slowdown,
+        max_duration_s=MAX_DURATION_S * bed.slowdown,
     )
     before = bed.client.stats()
     result = run_load(plan, bed.scratch)

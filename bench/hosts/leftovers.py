@@ -67,7 +67,7 @@ class Note:
 
     def harness_lives(self) -> bool:
         """True when the harness that started it still runs (and so owns it)."""
-        return _created(self.harness_pid) == self.harness_started_unix_s
+        return created(self.harness_pid) == self.harness_started_unix_s
 
     def process(self, folder: Path) -> psutil.Process | None:
         """The process, when it is still there and still the one that works in `folder`."""
@@ -93,8 +93,8 @@ class Place:
         """Write down the process that lives here; 0 while there is none yet."""
         own = os.getpid()
         note = Note(
-            *(self.label, pid, _created(pid) if pid else 0.0, Path(program).name, str(self.sockets)),
-            *(own, _created(own)),
+            *(self.label, pid, created(pid) if pid else 0.0, Path(program).name, str(self.sockets)),
+            *(own, created(own)),
         )
         (self.folder / NOTE_NAME).write_text(json.dumps(asdict(note)) + "\n")
 
@@ -143,7 +143,7 @@ def read_note(folder: Path) -> Note | None:
         return None
 
 
-def _created(pid: int) -> float:
+def created(pid: int) -> float:
     """When a process was started (its identity beside the pid), or 0.0 when there is none."""
     try:
         return psutil.Process(pid).create_time()

@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
+from bench.hosts.leftovers import created
 from bench.paths import state_dir
 
 
@@ -18,8 +17,8 @@ def announced(run: str) -> Iterator[None]:
     """Say for the length of the block that this process has a run in hand."""
     note = _folder() / f"{run}.json"
     note.parent.mkdir(parents=True, exist_ok=True)
-    own = psutil.Process()
-    note.write_text(json.dumps({"pid": os.getpid(), "started_unix_s": own.create_time()}) + "\n")
+    own = os.getpid()
+    note.write_text(json.dumps({"pid": own, "started_unix_s": created(own)}) + "\n")
     try:
         yield
     finally:
@@ -42,7 +41,7 @@ def _folder() -> Path:
 
 
 def _lives(note: Path) -> bool:
-    with contextlib.suppress(OSError, ValueError, KeyError, psutil.Error):
+    with contextlib.suppress(OSError, ValueError, KeyError):
         said = json.loads(note.read_text())
-        return bool(psutil.Process(said["pid"]).create_time() == said["started_unix_s"])
+        return bool(created(said["pid"]) == said["started_unix_s"])
     return False

@@ -78,9 +78,8 @@ def python_initramfs(
     folder: Path, scripts: Sequence[str], commands: Sequence[str], *, trees: Sequence[Path] = ()
 ) -> Path:
     """An initramfs with init, Python, numpy, more `trees` (tar), and scripts of kernel/bench to run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = Initramfs()
     selftests.compile_programs((), folder)
+    archive = selftests.with_init(folder, commands)
     permit, library = folder / "permit", folder / "clockwork.so"
     gcc = ["gcc", "-O2", "-Wall"]
     process.run([*gcc, "-static", "-o", str(permit), str(SOURCES / "permit.c")], timeout_s=COMPILE_S)
@@ -89,12 +88,10 @@ def python_initramfs(
     )
     for tree in (ensure(python_tree_step()).file(TREE_TAR), *trees):
         _add_tar(archive, tree)
-    archive.file("/init", (folder / "init").read_bytes(), 0o755)
     archive.file("/bench/permit", permit.read_bytes(), 0o755)
     archive.file("/bench/clockwork.so", library.read_bytes(), 0o755)
     for script in scripts:
         archive.file(f"/bench/{script}", (SOURCES / script).read_bytes())
-    archive.file("/selftests.list", "".join(f"{command}\n" for command in commands).encode())
     return archive.write(folder / "python.cpio")
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import process
-from bench.build.initramfs import Initramfs
 from bench.errors import KernelPanicError
 from bench.kernel import selftests, suite
 from bench.kernel.boot import Ending, Options, boot
@@ -49,15 +48,12 @@ class HookedPath:
 
 def measure(kernel: Path, folder: Path) -> dict[str, float]:
     """Path -> nanoseconds an operation, on one kernel (bzImage). KernelPanicError when the boot fails."""
-    folder.mkdir(parents=True, exist_ok=True)
     selftests.compile_programs((), folder)
     program = folder / "idle"
     argv = ["gcc", "-O2", "-static", "-pthread", "-o", str(program), str(SOURCE)]
     process.run(argv, timeout_s=COMPILE_S)
-    archive = Initramfs()
-    archive.file("/init", (folder / "init").read_bytes(), 0o755)
+    archive = selftests.with_init(folder, ["/bench/idle"])
     archive.file("/bench/idle", program.read_bytes(), 0o755)
-    archive.file("/selftests.list", b"/bench/idle\n")
     initramfs = archive.write(folder / "idle.cpio")
     options = Options(memory_mb=512, cpus=1, clock="instructions", cmdline="quiet")
     done = boot(kernel, initramfs, folder, options, limit_s=LIMIT_S)
@@ -73,13 +69,8 @@ def compare(without: Mapping[str, float], patched: Mapping[str, float]) -> list[
 
 
 def verdict(unpatched: Path, patched: Path, folder: Path) -> suite.Verdict:
-    """Measure both, unless an earlier call left its verdict in `folder`."""
-    known = suite.read_verdict(folder)
-    if known is not None:
-        return known
+    """Measure both; `paths.txt` in `folder` lists all of them."""
     paths = compare(measure(unpatched, folder / "without"), measure(patched, folder / "with"))
     (folder / "paths.txt").write_text("".join(f"{path}\n" for path in paths))
     slow = tuple(str(path) for path in paths if path.more > path.limit)
-    made = suite.Verdict("idle-paths", slow, len(paths) - len(slow), (), 0.0)
-    suite.write_verdict(made, folder)
-    return made
+    return suite.Verdict("idle-paths", slow, len(paths) - len(slow), (), 0.0)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.build.debian import Root, copy_out, hook, mmdebstrap
-from bench.build.initramfs import Initramfs
 from bench.build.kernel import SOURCE_PACKAGE, UNPACK
 from bench.build.step import Step, Work, ensure
 from bench.kernel import selftests, splat, suite, tap
@@ -89,11 +88,8 @@ def programs_step(*, mirror: str = "") -> Step:
 def compare(unpatched: Path, patched: Path, category: str, folder: Path) -> suite.Verdict:
     """One category on both kernels (bzImages); a difference counts when a second pair of boots has it too.
 
-    A verdict that an earlier call left in `folder` is returned as it is. Raises errors of QEMU.
+    Logs in `folder`. Raises errors of QEMU.
     """
-    known = suite.read_verdict(folder)
-    if known is not None:
-        return known
     kernels = {"without": unpatched, "with": patched}
     first = {name: run(image, category, folder / name) for name, image in kernels.items()}
     problems = differences(first["without"], first["with"])
@@ -102,9 +98,7 @@ def compare(unpatched: Path, patched: Path, category: str, folder: Path) -> suit
         problems = [line for line in problems if line in differences(again["without"], again["with"])]
     passed = sum(line.endswith(": pass") for line in first["with"].outcomes)
     wall_s = sum(answer.wall_s for answer in first.values())
-    verdict = suite.Verdict(f"mm-{category}", tuple(problems), passed, (), wall_s)
-    suite.write_verdict(verdict, folder)
-    return verdict
+    return suite.Verdict(f"mm-{category}", tuple(problems), passed, (), wall_s)
 
 
 def differences(without: Answer, patched: Answer) -> list[str]:
@@ -115,7 +109,6 @@ def differences(without: Answer, patched: Answer) -> list[str]:
 
 def run(kernel: Path, category: str, folder: Path) -> Answer:
     """Boot once with the programs of a category; logs in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     initramfs = _initramfs(category, folder)
     options = Options(memory_mb=1536, disks_mb=selftests.DISKS_MB, two_nodes=True, cmdline=CMDLINE)
     done = boot(kernel, initramfs, folder, options, limit_s=LIMIT_S)
@@ -125,14 +118,11 @@ def run(kernel: Path, category: str, folder: Path) -> Answer:
 
 def _initramfs(category: str, folder: Path) -> Path:
     selftests.compile_programs((), folder)
-    archive = Initramfs()
-    archive.file("/init", (folder / "init").read_bytes(), 0o755)
+    archive = selftests.with_init(folder, [f"/mm/{line}" for line in CATEGORIES[category]])
     with tarfile.open(ensure(programs_step()).file(PROGRAMS_TAR)) as tar:
         for name in {line.split()[0] for line in CATEGORIES[category]}:
             data = tar.extractfile(name)
             archive.file(f"/mm/{name}", data.read() if data else b"", 0o755)
-    lines = "".join(f"/mm/{line}\n" for line in CATEGORIES[category])
-    archive.file("/selftests.list", lines.encode())
     return archive.write(folder / "mm.cpio")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def has_series() -> bool:
 
 def debug_piece(programs: Sequence[str] = DEBUG_PROGRAMS, *, seed: int = 1) -> Piece:
     """The slice that a debug kernel runs."""
-    commands = tuple(f"{DEBUG_PATIENCE} {suite.command(name, seed=seed)}" for name in programs)
+    commands = _patient(suite.command(name, seed=seed) for name in programs)
     return Piece("debug", commands, suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
 
 
@@ -63,8 +64,7 @@ def debug_slice(*, seed: int = 1) -> Piece:
     """A few minutes of it, for each change."""
     commands = [suite.command(name, seed=seed) for name in ("smoke", "regions", "trace")]
     commands.append(suite.command("oracle", f"-s {seed} -g 5 -o 40"))
-    patient = tuple(f"{DEBUG_PATIENCE} {command}" for command in commands)
-    return Piece("debug-slice", patient, suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
+    return Piece("debug-slice", _patient(commands), suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
 
 
 def faults_piece(*, seed: int = 1) -> Piece:
@@ -75,8 +75,12 @@ def faults_piece(*, seed: int = 1) -> Piece:
 
 def kcsan_piece(*, seed: int = 1) -> Piece:
     """Data races, where several threads or processes are at work."""
-    commands = tuple(f"{DEBUG_PATIENCE} {suite.command(name, seed=seed)}" for name in RACY_PROGRAMS)
+    commands = _patient(suite.command(name, seed=seed) for name in RACY_PROGRAMS)
     return Piece("kcsan", commands, suite.machine(memory_mb=2048), 5400.0, OTHERS_RACES)
+
+
+def _patient(commands: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{DEBUG_PATIENCE} {command}" for command in commands)
 
 
 def absent_piece() -> Piece:
@@ -148,11 +152,12 @@ def _beside_unpatched(seed: int, progress: Progress) -> list[Verdict]:
         ensure(mmtests.programs_step())
     folder = folder_of(patched, seed)
     with progress.stage("hooked paths without a checkpoint"):
-        verdicts = [idle.verdict(without, image, folder / "idle-paths")]
+        where = folder / "idle-paths"
+        verdicts = [suite.once(where, lambda: idle.verdict(without, image, where))]
     with progress.stage("the kernel's own memory tests"):
-        verdicts += [
-            mmtests.compare(without, image, name, folder / f"mm-{name}") for name in mmtests.CATEGORIES
-        ]
+        for name in mmtests.CATEGORIES:
+            own = folder / f"mm-{name}"
+            verdicts.append(suite.once(own, functools.partial(mmtests.compare, without, image, name, own)))
     return verdicts
 
 

@@ -118,6 +118,7 @@ def run(
             piece = Piece("selftests", commands, suite.machine(), SELFTEST_LIMIT_S)
             shutil.rmtree(folder / "selftests", ignore_errors=True)
             verdict = suite.run_piece(images["new"], piece, folder / "selftests")
+            suite.write_verdict(verdict, folder / "selftests")
             problems, passed = list(verdict.problems), verdict.passed
     changes = compare(summaries["old"], summaries["new"], thresholds)
     return Comparison(str(against), str(kernel), changes, tuple(problems), passed)

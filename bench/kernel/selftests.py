@@ -81,11 +81,17 @@ def compile_programs(names: Sequence[str], target: Path) -> None:
     process.run(["gcc", *CFLAGS, "-o", str(target / "init"), str(SOURCES / INIT)], timeout_s=COMPILE_S)
 
 
-def pack(binaries: Path, commands: Sequence[str], initramfs: Path) -> None:
-    """Make the initramfs: init, the programs that `commands` name, and the list of commands."""
+def with_init(binaries: Path, commands: Sequence[str]) -> Initramfs:
+    """An archive with the init that `compile_programs` left in `binaries`, and what it is to run."""
     archive = Initramfs()
     archive.file("/init", (binaries / "init").read_bytes(), 0o755)
     archive.file("/selftests.list", "".join(f"{command}\n" for command in commands).encode())
+    return archive
+
+
+def pack(binaries: Path, commands: Sequence[str], initramfs: Path) -> None:
+    """Make the initramfs: init, the programs that `commands` name, and the list of commands."""
+    archive = with_init(binaries, commands)
     for path in sorted(binaries.iterdir()):
         if path.name != "init":
             archive.file(f"/selftests/{path.name}", path.read_bytes(), 0o755)

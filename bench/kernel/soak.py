@@ -28,7 +28,7 @@ def run(
     flags: int = 0,
     limit_s: float = 5400.0,
 ) -> suite.Verdict:
-    """Boot once and soak; logs and verdict are left in `folder`. Errors of builds and of QEMU are raised."""
+    """Boot once and soak; logs are left in `folder`. Errors of builds and of QEMU are raised."""
     settings = f"PYTHONPATH=/{SITE} {SSE_ONLY} " if program != "numpy" else ""
     command = f"{settings}{cost.python_command(THREADS)} /bench/soak.py {program} {generations} {flags:#x}"
     trees = [ensure(soak_tree_step()).file(SITE_TAR)] if program != "numpy" else []
@@ -37,9 +37,7 @@ def run(
     initramfs.unlink()
     results = tap.parse(done.results.splitlines())
     report = selftests.Report(results, splat.find_splats(done.console), done)
-    verdict = suite.verdict_of(name_of(program, generations, flags), report)
-    suite.write_verdict(verdict, folder)
-    return verdict
+    return suite.verdict_of(name_of(program, generations, flags), report)
 
 
 def run_once(
@@ -47,8 +45,7 @@ def run_once(
 ) -> suite.Verdict:
     """The verdict that an earlier soak left under `folder`, or that of a new one."""
     own = folder / name_of(program, generations, flags)
-    known = suite.read_verdict(own)
-    return known or run(kernel, own, program=program, generations=generations, flags=flags)
+    return suite.once(own, lambda: run(kernel, own, program=program, generations=generations, flags=flags))
 
 
 def name_of(program: str, generations: int, flags: int) -> str:

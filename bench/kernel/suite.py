@@ -6,8 +6,9 @@ in its folder already, so it can be stopped and gone on with.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -116,9 +117,8 @@ def run_pieces(
     """
     verdicts = []
     for piece in pieces:
-        known = read_verdict(folder / piece.name)
-        if known is None:
-            known = run_piece(kernel, piece, folder / piece.name)
+        where = folder / piece.name
+        known = once(where, functools.partial(run_piece, kernel, piece, where))
         verdicts.append(known)
         if progress is not None:
             state = f"{len(known.problems)} problems" if known.problems else "good"
@@ -127,7 +127,7 @@ def run_pieces(
 
 
 def run_piece(kernel: Path, piece: Piece, folder: Path) -> Verdict:
-    """Run one piece and write its verdict."""
+    """Run one piece; its logs are left in `folder`."""
     report = selftests.run(
         kernel,
         piece.commands,
@@ -136,9 +136,16 @@ def run_piece(kernel: Path, piece: Piece, folder: Path) -> Verdict:
         limit_s=piece.limit_s,
         allowed_splats=piece.allowed,
     )
-    verdict = verdict_of(piece.name, report)
-    write_verdict(verdict, folder)
-    return verdict
+    return verdict_of(piece.name, report)
+
+
+def once(folder: Path, judge: Callable[[], Verdict]) -> Verdict:
+    """The verdict that an earlier run left in `folder`, or that of `judge`, which is left there."""
+    known = read_verdict(folder)
+    if known is None:
+        known = judge()
+        write_verdict(known, folder)
+    return known
 
 
 def write_verdict(verdict: Verdict, folder: Path) -> None:

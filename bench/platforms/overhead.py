@@ -74,14 +74,14 @@ def measure(proxy: Path, *, calls: int = 1000, warmup: int = 200) -> Overhead:
     Raises PlatformError when platform or proxy do not start.
     """
     with short_folder() as folder:
-        direct = _direct(proxy, Path(folder), calls, warmup)
+        direct = _direct(proxy, folder, calls, warmup)
         image = ProcessImage(
             argv=[str(proxy), "-listen", "127.0.0.1:{port}", "-actions", "{dir}/action"],
             env={"__OW_REWIND_BENCH": "1"},
         )
         many = Throttles(invocations_per_minute=10**9, concurrent_invocations=10**6)
         config = Config(port=0, driver="process", processes={IMAGE: image}, throttles=many)
-        with local_platform(config, Path(folder)) as deployed, deployed.endpoint.client() as client:
+        with local_platform(config, folder) as deployed, deployed.endpoint.client() as client:
             client.put_action("echo", image=IMAGE, code=_echo())
             before = _cpu_ns(client)
             through = _timed(deployed.address.port, PATH, HEADERS, calls, warmup)
