@@ -18,9 +18,10 @@ from bench.paths import cache_dir
 
 INSIDE = "/ccache"
 MAX_SIZE = "300M"
-#: Headers are judged by content: all are as new as the unpacked tree.
+#: Headers are judged by content: all are as new as the unpacked tree. Which ones a file includes tells
+#: the compiler, not a run of the preprocessor before it, which is a sixth of a build with nothing kept.
 ENVIRONMENT = (
-    f"CCACHE_DIR={INSIDE} CCACHE_MAXSIZE={MAX_SIZE} CCACHE_COMPILERCHECK=content "
+    f"CCACHE_DIR={INSIDE} CCACHE_MAXSIZE={MAX_SIZE} CCACHE_COMPILERCHECK=content CCACHE_DEPEND=1 "
     "CCACHE_SLOPPINESS=include_file_mtime,include_file_ctime"
 )
 #: For make's command line.
