@@ -305,6 +305,47 @@ static void memory_is_short(long unused, long unused2)
 	expect_eq(status, 0);
 }
 
+static long reclaimable(void)
+{
+	usage();	/* folds what the processors have counted */
+	return vmstat("nr_kernel_misc_reclaimable");
+}
+
+/* A few more are for the stack. */
+static int about(long pages, long due)
+{
+	return pages >= due && pages < due + 16;
+}
+
+static void use_twice(long before)
+{
+	long gen = sys_checkpoint(call_flags);
+
+	if (gen == 3)
+		_exit(0);
+	if (gen < 0 || !about(reclaimable() - before, gen && keeps() ? MANY : 0))
+		_exit(1);
+	memset(map_at(REGION, MANY, RW), 'T', MANY * PAGE);
+	if (!about(reclaimable() - before, 0))
+		_exit(2);
+	sys_rewind(call_flags);
+	_exit(3);
+}
+
+/* What reclaim can take away is memory that others may have: MemAvailable has to say so. */
+static void count_as_available(long unused, long unused2)
+{
+	long before = reclaimable();
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		use_twice(before);
+	expect(waitpid(pid, &status, 0) == pid);
+	expect_eq(status, 0);
+	expect_eq(reclaimable(), before);
+}
+
 static void use_and_exit(void)
 {
 	long gen = sys_checkpoint(call_flags);
@@ -354,6 +395,7 @@ int main(int argc, char **argv)
 		{ "threads fault at once", threads_at_once, 0, 0, 0, 60 },
 		{ "a child has its own", child_has_its_own, 0, 0, 0, 0 },
 		{ "memory is short", memory_is_short, 0, 0, 0, 60 },
+		{ "count as available", count_as_available, 0, 0, 0, 60 },
 		{ "nothing is kept", nothing_is_kept, 60, 0, 0, 60 },
 	};
 
