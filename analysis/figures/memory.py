@@ -23,7 +23,7 @@ META = FigureMeta(
     question="What does keeping one more warm container cost?",
     reading="Above: proportional set size of the container's processes (bar), private part (black line) and "
     "resident set size (outline; counts shared pages again in every process). Below: the drop of the whole "
-    "guest's MemAvailable per container, the only one that sees what the kernel keeps.",
+    "guest's available memory per container, the only one that sees what the kernel keeps.",
     order=50,
 )
 _MB = 1 / 2**20
@@ -43,7 +43,7 @@ def last_samples(frames: Frames) -> pd.DataFrame:
 
 
 def container_slope(rows: pd.DataFrame) -> Estimate:
-    """MiB of MemAvailable that one more container takes, over all repetitions."""
+    """MiB of available memory that one more container takes, over all repetitions."""
     series = []
     for _, part in rows.groupby([*CELL_KEY, "boot"], sort=True, observed=True):
         drop = -part["available_bytes"].astype("Float64").to_numpy(float) * _MB
@@ -112,7 +112,7 @@ def draw(table: pd.DataFrame, frames: Frames) -> Figure:
     )
     grouped(bottom, table, by="workload", groups=workloads, value="slope_mb", schemes=schemes)
     top.set_ylabel("bar: PSS (MiB)")
-    bottom.set_ylabel("drop of MemAvailable\nper container (MiB)")
+    bottom.set_ylabel("drop of available\nmemory per container (MiB)")
     return figure
 
 

@@ -1,7 +1,7 @@
 """What does a warm container cost in memory?
 
 Containers are added one by one, each serves some requests, and after each both the container (PSS,
-private, RSS, control group) and the whole testbed (MemAvailable) are read. The slope of the latter
+private, RSS, control group) and what the whole testbed has available are read. The slope of the latter
 over the number of containers is the only figure that also sees what the kernel holds for a
 container, such as a snapshot.
 """

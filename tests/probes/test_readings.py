@@ -22,6 +22,15 @@ def test_heads_are_split_by_file():
     assert cgroup.split_heads(text) == {"/a/memory.current": "4096", "/a/memory.stat": "anon 1\nfile 2"}
 
 
+def test_free_pages_of_processors_are_counted_over_all_zones():
+    text = (
+        "Node 0, zone    DMA32\n  pages free     3910\n      nr_free_pages 3910\n  pagesets\n    cpu: 0\n"
+        "              count:    62\n              high:     3125\n    cpu: 1\n              count:    8\n"
+        "Node 0, zone   Normal\n  pagesets\n    cpu: 0\n              count:    930\n"
+    )
+    assert memory.own_lists_bytes(text) == 1000 * 4096
+
+
 def test_rollup_counts_bytes():
     text = "55d0-7ffe ---p 00000000 00:00 0 [rollup]\nRss:  12 kB\nPss:  5 kB\nLocked: 0 kB\n"
     assert memory.rollup(text) == {"Rss": 12288, "Pss": 5120, "Locked": 0}
