@@ -90,6 +90,17 @@ static void expired_timer(void)
 	expect(left.it_interval.tv_usec == 2000);
 }
 
+/* An interval without a time says nothing but itself. */
+static void interval_alone(void)
+{
+	struct itimerval never = { { 0, 2000 }, { 0, 0 } }, left;
+
+	for (int which = ITIMER_VIRTUAL; which <= ITIMER_PROF; which++) {
+		expect(setitimer(which, &never, NULL) == 0);
+		expect(getitimer(which, &left) == 0 && left.it_interval.tv_usec == 2000);
+	}
+}
+
 static void cpu_timers(void)
 {
 	struct itimerval soon = { { 0, 2000 }, { 0, 1000 } };
@@ -251,7 +262,7 @@ int main(int argc, char **argv)
 		CHANGE(mask), CHANGE(disposition), CHANGE(disposition_flags), CHANGE(ignored_child),
 		CHANGE(pending), CHANGE(pending_real_time), CHANGE(alternate_stack),
 		CHANGE(no_alternate_stack), CHANGE(interval_timer), CHANGE(expired_timer),
-		CHANGE(cpu_timers), CHANGE(alarm_clock), CHANGE(posix_timer), CHANGE(many_posix_timers),
+		CHANGE(interval_alone), CHANGE(cpu_timers), CHANGE(alarm_clock), CHANGE(posix_timer), CHANGE(many_posix_timers),
 		{ "rewind from a handler", from_handler, 0, 0, 0, 0 },
 		{ "rewind from a handler on the alternate stack", from_handler, 1, 0, 0, 0 },
 		{ "checkpoint within a handler", within_handler, 0, 0, 0, 0 },
