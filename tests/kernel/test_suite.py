@@ -28,6 +28,12 @@ def test_a_million_operations_are_spread_over_pieces_and_ablations():
     assert len({piece.name for piece in pieces}) == len(pieces)
 
 
+def test_a_processor_with_a_fault_has_the_kernels_remedies():
+    assert "mitigations=auto" in suite.machine(cpu_model=suite.L1TF_CPU).cmdline.split()
+    assert not suite.machine().cmdline
+    assert all(p.options.cmdline for p in suite.full_pieces() if p.name.endswith("-l1tf"))
+
+
 def test_the_short_slice_runs_every_program():
     (piece,) = suite.short_pieces()
     ran = {word for line in piece.commands for word in line.split() if word.startswith("/selftests/")}
