@@ -18,6 +18,7 @@
 
 #include "harness.h"
 
+#define SIBLING_ONLY	"sibling-only"		/* argument: make one, which ends at once */
 #define CHECKPOINT_ONLY	"checkpoint-only"	/* argument: try one, and exit with its errno */
 
 #define SYSCTL	"/proc/sys/vm/rewind"
@@ -447,6 +448,25 @@ static void sealed(long unused, long unused2)
 	rewind_now();
 }
 
+/* A program that took no checkpoint has the system's own rules for children again. */
+static void exec_ends_the_family(long unused, long unused2)
+{
+	char *arguments[] = { "/selftests/abi", SIBLING_ONLY, NULL };
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (sys_checkpoint(call_flags))
+			_exit(9);
+		execv(arguments[0], arguments);
+		_exit(8);
+	}
+	expect(waitpid(pid, &status, 0) == pid);
+	expect_eq(status, 0);
+	expect(waitpid(-1, &status, 0) > 0);
+	expect_eq(status, 0);
+}
+
 /* What a request executes in place of the launcher may not take one of its own. */
 static void seal_outlives_exec(long seal, long unused)
 {
@@ -581,6 +601,7 @@ int main(int argc, char **argv)
 		{ "at the limit of memory", at_the_limit_of_memory, 0, 0, 0, 60 },
 		{ "checkpoint in all threads at once", checkpoints_at_once, 8, 0, 0, 30 },
 		{ "exec drops the checkpoint", exec_drops_it, 0, 0, 0, 0 },
+		{ "exec ends what holds for children", exec_ends_the_family, 0, 0, 0, 0 },
 		{ "a sealed checkpoint cannot be replaced", sealed, 0, 0, 0, 0 },
 		{ "a seal outlives exec", seal_outlives_exec, RF_SEAL, 0, 0, 0 },
 		{ "without a seal exec is as before", seal_outlives_exec, 0, 0, 0, 0 },
@@ -591,5 +612,7 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], CHECKPOINT_ONLY))
 		return -sys_checkpoint(0);
+	if (argc == 2 && !strcmp(argv[1], SIBLING_ONLY))
+		return syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) < 0;
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
 }

@@ -314,6 +314,8 @@ static int ask_all(long *out)
 	static char table[4096];
 	int value = 0, n = 0;
 	unsigned int word = 0;
+	void *address = NULL;
+	size_t size;
 
 	out[n++] = prctl(PR_GET_DUMPABLE);
 	out[n++] = prctl(PR_GET_KEEPCAPS);
@@ -348,6 +350,10 @@ static int ask_all(long *out)
 	out[n++] = fcntl(LOG_FD, F_GETSIG);
 	out[n++] = fcntl(LOG_FD, F_GETOWN);
 	out[n++] = fault_told();
+	syscall(SYS_get_robust_list, 0, &address, &size);
+	out[n++] = (long)address;
+	prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0);
+	out[n++] = (long)address;
 	return n;
 }
 
@@ -380,6 +386,21 @@ static void one(long change, long verdict)
 	diag("  refused: %s", reason);
 }
 
+/* What a filter allows cannot be seen from its being there. */
+static void second_filter(long unused, long unused2)
+{
+	long gen;
+
+	filter_calls();
+	gen = checkpoint();
+	if (gen == 2)
+		return;
+	if (gen == 0)
+		rewind_now();
+	filter_calls();
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+}
+
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
@@ -405,6 +426,7 @@ int main(int argc, char **argv)
 		CHANGE(core_number, EITHER), CHANGE(protection_key, EITHER), CHANGE(time_slice, RESTORE),
 		CHANGE(auxiliary_vector, EITHER), CHANGE(code_area, EITHER), CHANGE(last_fault, RESTORE),
 		CHANGE(descriptor_signal, RESTORE), CHANGE(descriptor_owner, RESTORE),
+		{ "a second filter", second_filter, 0, 0, 0, 0 },
 	};
 
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));

@@ -340,6 +340,51 @@ static void child_has_none(long unused, long unused2)
 #define START(function) { #function, one, (long)function, 0, 0, 0 }
 #define START_SHARING(function) { #function, one_or_refused, (long)function, 0, 0, 0 }
 
+/*
+ * Where no ancestor is a subreaper, an orphan would go to init. The supervisor of all cases is one, so
+ * this runs before it: what the case below tells is the exit status.
+ */
+static int orphan_status;
+
+static void rewinds_an_orphan(void)
+{
+	pid_t pid, orphan;
+	int fd;
+	long gen;
+
+	if (sys_rewindable())
+		_exit(2);
+	fd = open_bytes(sizeof(orphan), 0);
+	pid = fork();
+	if (pid) {
+		int status;
+
+		_exit(waitpid(pid, &status, 0) == pid && !status ? 0 : 3);
+	}
+	gen = sys_checkpoint(0);
+	if (gen < 0)
+		_exit(4);
+	if (gen == 1)
+		_exit(pread(fd, &orphan, sizeof(orphan), 0) != sizeof(orphan) ||
+		      kill(orphan, 0) == 0);
+	pid = fork();
+	if (pid == 0) {
+		orphan = fork();
+		if (orphan == 0)
+			for (;;)
+				pause();
+		_exit(pwrite(fd, &orphan, sizeof(orphan), 0) != sizeof(orphan));
+	}
+	waitpid(pid, NULL, 0);
+	sys_rewind(0);
+	_exit(5);
+}
+
+static void orphan_of_a_plain_family(long unused, long unused2)
+{
+	expect_eq(orphan_status, 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
@@ -350,10 +395,15 @@ int main(int argc, char **argv)
 		START(traced), START(kept_busy),
 		{ "100 children", many, 100, 0, 0, 60 },
 		{ "a fork bomb", fork_bomb, 4, 0, 0, 60 },
+		{ "an orphan where nobody is a subreaper", orphan_of_a_plain_family, 0, 0, 0, 0 },
 		{ "the child writes after its parent", child_writes, 0, 0, 0, 0 },
 		{ "the child writes before its parent", child_writes, 1, 0, 0, 0 },
 		{ "a child has no checkpoint of its own", child_has_none, 0, 0, 0, 0 },
 	};
+	pid_t pid = fork();
 
+	if (pid == 0)
+		rewinds_an_orphan();
+	waitpid(pid, &orphan_status, 0);
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
 }

@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -125,6 +126,7 @@ static void in_flight_over_a_socket(void)
 
 static void one(long change, long unused)
 {
+	struct stat before, after;
 	long gen;
 
 	file = open_bytes(8 * PAGE, 'f');
@@ -134,6 +136,8 @@ static void one(long change, long unused)
 	gen = checkpoint();
 	/* Nothing hangs on them but what was there: they still work. */
 	expect_eq(lseek(file, 0, SEEK_CUR), 555);
+	expect(fstat(file, &before) == 0 && pwrite(file, "f", 1, 3) == 1 && fstat(file, &after) == 0);
+	expect_eq(after.st_size, before.st_size);
 	expect_eq(write(ends[1], "x", 1), 1);
 	{
 		char back;

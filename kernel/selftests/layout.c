@@ -386,6 +386,26 @@ static void at_map_count_limit(long unused, long unused2)
 	rewind_now();
 }
 
+/* Next to each other and alike, but each with pages of its own: they never become one. */
+static void neighbours(long unused, long unused2)
+{
+	char *first = FAR + (1UL << 32), *second = first + 4 * PAGE, *third = second + 4 * PAGE;
+	const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, rights = PROT_READ | PROT_WRITE;
+	long gen;
+
+	expect(mmap(first, 4 * PAGE, rights, how, -1, 0) == first);
+	expect(mmap(third, 4 * PAGE, rights, how, -1, 0) == third);
+	memset(first, 'a', 4 * PAGE);
+	memset(third, 'c', 4 * PAGE);
+	expect(mmap(second, 4 * PAGE, rights, how, -1, 0) == second);
+	gen = checkpoint();
+	expect_filled(third, 4, 'c');
+	if (gen == GENERATIONS)
+		return;
+	munmap(gen & 1 ? first : third, 4 * PAGE);
+	rewind_now();
+}
+
 static long policy_at(void *address)
 {
 	int mode = -1;
@@ -431,7 +451,7 @@ static void memory_policies(long unused, long unused2)
 
 int main(int argc, char **argv)
 {
-	static struct testcase cases[ARRAY_SIZE(mutations) + 4];
+	static struct testcase cases[ARRAY_SIZE(mutations) + 5];
 	size_t count = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(mutations); i++)
@@ -439,6 +459,7 @@ int main(int argc, char **argv)
 	cases[count++] = (struct testcase){ "memory policies", memory_policies, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "mixed", mixed, 30, 0, 0, 60 };
 	cases[count++] = (struct testcase){ "mixed for long", mixed, 2000, 0, SLOW, 1200 };
+	cases[count++] = (struct testcase){ "neighbours that are not one", neighbours, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "at the limit of mappings", at_map_count_limit, 0, 0, SLOW, 300 };
 	return run_cases(argc, argv, cases, count);
 }

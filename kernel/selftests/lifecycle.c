@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -221,8 +222,105 @@ static const char *swap_device(void)
 	return access("/dev/vda", F_OK) ? "/dev/ram0" : "/dev/vda";
 }
 
-/* swapoff must be able to read in what only the log still refers to. */
-static void swap_off(long unused, long unused2)
+/* What was set aside for a restore is given back after it. */
+static void accounting(long count, long unused)
+{
+	char *pages = anon(300, 'g');
+	long gen = checkpoint_plain(), more;
+
+	if (gen == count / 4)
+		note(0, meminfo_kb("Committed_AS"));
+	if (gen == count) {
+		more = meminfo_kb("Committed_AS") - noted(0);
+		diag("  over %ld generations: %ld kB accounted for", count * 3 / 4, more);
+		expect(more < count * 3 / 4 * 200);	/* half of what each unmaps */
+		return;
+	}
+	munmap(pages + 50 * PAGE, 100 * PAGE);
+	mprotect(pages + 200 * PAGE, 50 * PAGE, PROT_NONE);
+	rewind_now();
+}
+
+/* The limits that a request has set hold for it, not for bringing back what was. */
+static void tiny_limits(long unused, long unused2)
+{
+	static const int kinds[] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_NOFILE, RLIMIT_MEMLOCK };
+	int fd = fcntl(open_bytes(PAGE, 'f'), F_DUPFD, 40);
+	char *pages = anon(64, 'l');
+	long gen = checkpoint();
+
+	expect_filled(pages, 64, 'l');
+	expect(fcntl(fd, F_GETFD) == 0);
+	if (gen == GENERATIONS)
+		return;
+	munmap(pages, 64 * PAGE);
+	close(fd);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct rlimit limit;
+
+		expect(getrlimit(kinds[i], &limit) == 0);
+		limit.rlim_cur = 5;
+		expect(setrlimit(kinds[i], &limit) == 0);
+	}
+	rewind_now();
+}
+
+/* MADV_FREE of before the checkpoint: from then on the content is the snapshot's. */
+static void freed_lazily(long unused, long unused2)
+{
+	char *pages = anon(64, 'z');
+	long gen;
+
+	expect(madvise(pages, 64 * PAGE, MADV_FREE) == 0);
+	gen = checkpoint_plain();
+	expect_filled(pages, 64, 'z');
+	if (gen == GENERATIONS)
+		return;
+	expect(madvise(pages, 64 * PAGE, MADV_PAGEOUT) == 0);
+	rewind_now();
+}
+
+/* Written to by one request, and by none of many that follow. */
+static void left_alone(long count, long unused)
+{
+	char *pages = anon(100, 'g');
+	long gen = checkpoint_plain();
+
+	if (gen > count) {
+		expect_filled(pages, 100, 'g');
+		return;
+	}
+	if (gen == 0 || gen == count)
+		memset(pages, 'T', 100 * PAGE);
+	rewind_now();
+}
+
+#define TABLE	(2UL << 20)
+
+/* A move of all that a page table maps moves no page by itself. */
+static void whole_table_moved(long unused, long unused2)
+{
+	char *from = (char *)0x700100000000, *to = (char *)0x700200000000;
+	long gen;
+
+	expect(mmap(from, TABLE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == from);
+	madvise(from, TABLE, MADV_NOHUGEPAGE);
+	memset(from, 'm', TABLE);
+	gen = checkpoint();
+	expect_filled(from, TABLE / PAGE, 'm');
+	if (gen == GENERATIONS)
+		return;
+	expect(mremap(from, TABLE, TABLE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+	memset(to, 'T', TABLE / 2);
+	rewind_now();
+}
+
+/*
+ * swapoff must be able to read in what only the log still refers to, and what it brings
+ * back of a request is the request's.
+ */
+static void swap_off(long written, long unused)
 {
 	char *pages = anon(200, 's');
 	long gen;
@@ -236,8 +334,11 @@ static void swap_off(long unused, long unused2)
 	expect_filled(pages, 200, 's');
 	if (gen == 3)
 		return;
+	if (written)
+		memset(pages, 'T', 200 * PAGE);
 	madvise(pages, 200 * PAGE, MADV_PAGEOUT);
-	munmap(pages + 50 * PAGE, 100 * PAGE);
+	if (!written)
+		munmap(pages + 50 * PAGE, 100 * PAGE);
 	expect(syscall(SYS_swapoff, swap_device()) == 0);
 	rewind_now();
 }
@@ -309,6 +410,12 @@ int main(int argc, char **argv)
 		{ "a file cut short all the time", truncated_all_the_time, 0, 0, 0, 60 },
 		{ "a file reset in between", file_reset_in_between, 0, 0, 0, 0 },
 		{ "swapoff with images in swap", swap_off, 0, 0, 0, 60 },
+		{ "swapoff with what a request wrote", swap_off, 1, 0, 0, 60 },
+		{ "accounting over 100 generations", accounting, 100, 0, 0, 60 },
+		{ "limits too small for the restore", tiny_limits, 0, 0, 0, 0 },
+		{ "freed lazily before the checkpoint", freed_lazily, 0, 0, 0, 0 },
+		{ "left alone for 300 generations", left_alone, 300, 0, 0, 60 },
+		{ "a whole page table moved", whole_table_moved, 0, 0, 0, 60 },
 		{ "counters", counters, 0, 0, 0, 0 },
 		{ "the published protocol, argument 1", published_protocol, 1, 0, 0, 0 },
 		{ "the published protocol, argument 2", published_protocol, 2, 0, 0, 0 },

@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -178,6 +179,14 @@ static void unread_pipe(void)
 	expect(pipe(ends) == 0 && write(ends[1], "unread", 6) == 6);
 }
 
+static void posix_timer(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	timer_t timer;
+
+	expect(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+}
+
 #define MUST(function)	{ #function, at_checkpoint, (long)function, 1, 0, 0 }
 #define MAY(function)	{ #function, at_checkpoint, (long)function, 0, 0, 0 }
 #define LATER(function)	{ #function " later", after_checkpoint, (long)function, 0, 0, 0 }
@@ -229,6 +238,23 @@ static void after_checkpoint(long make, long unused)
 	expect_eq(error, -EOPNOTSUPP);
 	expect_reason("rewind");
 	expect_eq(page[9], 'T');
+}
+
+static int checkpoint_here(void *result)
+{
+	*(long *)result = sys_checkpoint(call_flags);
+	return 0;
+}
+
+/* Whose parent goes on in the same memory. */
+static void memory_of_a_parent(long unused, long unused2)
+{
+	static char own_stack[32768] __attribute__((aligned(64)));
+	long result = 0;
+	pid_t pid = clone(checkpoint_here, own_stack + sizeof(own_stack), CLONE_VM | SIGCHLD, &result);
+
+	expect(pid > 0 && waitpid(pid, NULL, 0) == pid);
+	expect_eq(result, -EOPNOTSUPP);
 }
 
 /* Write-protection by userfaultfd and the log use the same mark: the later one loses. */
@@ -303,9 +329,9 @@ int main(int argc, char **argv)
 		MUST(writable_shared_memory), MUST(writable_shared_file), MUST(memory_file),
 		MUST(readable_shared_file_open_for_writing), MUST(huge_pages), MUST(user_faults),
 		MUST(io_ring), MUST(asynchronous_io), MUST(living_child), MUST(shared_address_space),
-		MUST(thread_with_own_files),
-		MAY(dead_child), MAY(epoll_fd), MAY(timer_fd), MAY(event_fd), MAY(signal_fd),
-		MAY(inotify_fd), MAY(pid_fd), MAY(unread_pipe), MAY(secret_memory), MAY(queue),
+		MUST(thread_with_own_files), MUST(posix_timer), MUST(dead_child), MUST(epoll_fd),
+		MUST(timer_fd), MUST(event_fd), MUST(signal_fd), MUST(inotify_fd), MUST(pid_fd),
+		MUST(unread_pipe), MAY(secret_memory), MUST(queue),
 		LATER(writable_shared_memory), LATER(writable_shared_file), LATER(memory_file),
 		LATER(huge_pages), LATER(io_ring), LATER(asynchronous_io),
 		LATER(living_child), LATER(shared_address_space), LATER(epoll_fd), LATER(timer_fd),
@@ -313,6 +339,7 @@ int main(int argc, char **argv)
 		{ "userfaultfd is not to be had later", no_user_faults_later, 0, 0, 0, 0 },
 		{ "userfaultfd does not disarm", marks_of_its_own, 0, 0, 0, 0 },
 		{ "userfaultfd does not protect", marks_of_its_own, 1, 0, 0, 0 },
+		{ "memory that a parent shares", memory_of_a_parent, 0, 0, 0, 0 },
 		{ "a refused checkpoint keeps the earlier one", refusal_keeps_the_old_one, 0, 0, 0, 0 },
 	};
 

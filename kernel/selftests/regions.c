@@ -276,6 +276,21 @@ static void child_has_its_own(long unused, long unused2)
 #define MANY	3000L		/* 12 MB */
 #define MORE	4000L
 
+/* Removed, but still referred to. */
+static long dying_groups(void)
+{
+	FILE *file = fopen("/cgroup/cgroup.stat", "r");
+	long value, found = -1;
+	char key[64];
+
+	while (file && fscanf(file, "%63s %ld", key, &value) == 2)
+		if (!strcmp(key, "nr_dying_descendants"))
+			found = value;
+	if (file)
+		fclose(file);
+	return found;
+}
+
 /* Blanks fill half of a memory cgroup; a request that needs it for something else gets it. */
 static void memory_is_short(long unused, long unused2)
 {
@@ -303,6 +318,10 @@ static void memory_is_short(long unused, long unused2)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == CASE_SKIP)
 		skip("no memory cgroup");
 	expect_eq(status, 0);
+	expect(rmdir("/cgroup/regions") == 0);
+	for (int wait = 0; wait < 500 && dying_groups(); wait++)
+		usleep(10000);
+	expect_eq(dying_groups(), 0);
 }
 
 static long reclaimable(void)

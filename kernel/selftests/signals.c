@@ -254,6 +254,31 @@ static void expired_before_the_checkpoint(long unused, long unused2)
 	rewind_now();
 }
 
+/* A signal that a timer of the request has left pending is the request's. */
+static void signal_of_a_timer(long unused, long unused2)
+{
+	struct itimerval soon = { { 0, 0 }, { 0, 1000 } };
+	sigset_t set, pending;
+	long gen;
+
+	signal(SIGALRM, count);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	gen = checkpoint();
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	if (delivered)
+		fail("a signal of an earlier request arrived after rewind %ld", gen);
+	if (gen == GENERATIONS)
+		return;
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	expect(setitimer(ITIMER_REAL, &soon, NULL) == 0);
+	do
+		sigpending(&pending);
+	while (!sigismember(&pending, SIGALRM));
+	rewind_now();
+}
+
 #define CHANGE(function) { #function, one, (long)function, 0, 0, 0 }
 
 int main(int argc, char **argv)
@@ -268,6 +293,7 @@ int main(int argc, char **argv)
 		{ "checkpoint within a handler", within_handler, 0, 0, 0, 0 },
 		{ "SIGTERM from outside", kill_from_outside, SIGTERM, 0, 0, 0 },
 		{ "SIGKILL from outside", kill_from_outside, SIGKILL, 0, EXPECT_SIGKILL, 0 },
+		{ "a signal that a timer has sent", signal_of_a_timer, 0, 0, 0, 0 },
 		{ "a timer that ran at the checkpoint", timer_before_the_checkpoint, 0, 0, 0, 0 },
 		{ "a timer that had expired at the checkpoint", expired_before_the_checkpoint, 0, 0, 0, 0 },
 	};

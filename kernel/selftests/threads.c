@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -397,6 +399,61 @@ static void a_thread_unshared(long flags, long unused)
 	expect_eq(error, -EOPNOTSUPP);
 }
 
+static int never_ends(void *unused)
+{
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* A later thread's end clears a word for who waits for it; here that is memory of the checkpoint. */
+static void word_of_a_later_thread(long unused, long unused2)
+{
+	static char own_stack[32768] __attribute__((aligned(64)));
+	int *word = (int *)anon(1, 'w');
+	const int how = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+	long gen = checkpoint();
+
+	expect_filled((char *)word, 1, 'w');
+	if (gen == GENERATIONS)
+		return;
+	expect(clone(never_ends, own_stack + sizeof(own_stack), how | CLONE_CHILD_CLEARTID, NULL,
+		     NULL, NULL, word) > 0);
+	rewind_now();
+}
+
+static void *rewind_as_a_later_thread(void *unused)
+{
+	sys_rewind(call_flags);
+	_exit(3);
+}
+
+static void later_threads_go(long processes, long unused)
+{
+	struct usage before = {};
+	int status;
+
+	for (long i = 0; i < processes; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			pthread_t thread;
+			long gen = sys_checkpoint(call_flags);
+
+			if (gen)
+				_exit(gen != 1);
+			pthread_create(&thread, NULL, rewind_as_a_later_thread, NULL);
+			for (;;)
+				pause();
+		}
+		expect(waitpid(pid, &status, 0) == pid);
+		expect_eq(status, 0);
+		if (i == processes / 4)
+			before = usage();
+	}
+	expect_nothing_kept(&before, processes - processes / 4);
+}
+
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
@@ -407,6 +464,8 @@ int main(int argc, char **argv)
 		{ "20 later threads", with_pool, BORN_MANY, 6, 0, 60 },
 		{ "later threads that have ended", with_pool, SOME_ENDED, 6, 0, 60 },
 		{ "rewind by a thread of the pool", with_pool, BY_POOL_THREAD, 6, 0, 60 },
+		{ "the word of a later thread", word_of_a_later_thread, 0, 0, 0, 0 },
+		{ "400 later threads that rewind", later_threads_go, 400, 0, 0, 60 },
 		{ "rewind by a later thread", with_pool, BY_BORN_THREAD, 6, 0, 60 },
 		{ "a thread that runs at the checkpoint", running_at_the_checkpoint, 0, 0, 0, 60 },
 		{ "a futex wait goes on", futex_wait_goes_on, 0, 0, 0, 0 },
