@@ -64,6 +64,8 @@ LIMIT_S = 1500.0
 CMDLINE = "hugepages=64"
 #: Lines outside TAP that are results all the same.
 RESULT = re.compile(r"^(?:Testing .*|.*\bpass=\d+.*|OK|Not OK|.*exit status \d+|killed by signal \d+)$")
+#: Counts that differ from boot to boot, in the names of cases.
+COUNTS = re.compile(r"(Extra pages|extra thread faults) \d+(?: \([\d.]+%\))?")
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def run(kernel: Path, category: str, folder: Path) -> Answer:
     options = Options(memory_mb=1536, disks_mb=selftests.DISKS_MB, two_nodes=True, cmdline=CMDLINE)
     done = boot(kernel, initramfs, folder, options, limit_s=LIMIT_S)
     initramfs.unlink()
-    return Answer(frozenset(_outcomes(done)), done.wall_s)
+    return Answer(frozenset(outcomes(done)), done.wall_s)
 
 
 def _initramfs(category: str, folder: Path) -> Path:
@@ -126,10 +128,12 @@ def _initramfs(category: str, folder: Path) -> Path:
     return archive.write(folder / "mm.cpio")
 
 
-def _outcomes(done: Boot) -> Iterator[str]:
+def outcomes(done: Boot) -> Iterator[str]:
+    """One line for each result of a boot, and for what went wrong with the machine."""
     for program in tap.parse(done.results.splitlines()).programs:
         for case in program.cases:
-            yield f"{program.command}: {case.name}: {case.verdict.value}"
+            name = COUNTS.sub(r"\1", case.name)
+            yield f"{program.command}: {name}: {case.verdict.value}"
             yield from (f"{program.command}: {note}" for note in case.diagnostics if RESULT.match(note))
         yield from (f"{program.command}: {note}" for note in program.remarks if RESULT.match(note))
     yield from (f"kernel log: {found.kind}: {found.headline}" for found in splat.find_splats(done.console))
