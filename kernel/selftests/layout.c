@@ -387,10 +387,11 @@ static void at_map_count_limit(long unused, long unused2)
 }
 
 /* Next to each other and alike, but each with pages of its own: they never become one. */
-static void neighbours(long unused, long unused2)
+static void neighbours(long unreserved, long unused)
 {
 	char *first = FAR + (1UL << 32), *second = first + 4 * PAGE, *third = second + 4 * PAGE;
-	const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, rights = PROT_READ | PROT_WRITE;
+	const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | unreserved;
+	const int rights = PROT_READ | PROT_WRITE;
 	long gen;
 
 	expect(mmap(first, 4 * PAGE, rights, how, -1, 0) == first);
@@ -451,7 +452,7 @@ static void memory_policies(long unused, long unused2)
 
 int main(int argc, char **argv)
 {
-	static struct testcase cases[ARRAY_SIZE(mutations) + 5];
+	static struct testcase cases[ARRAY_SIZE(mutations) + 6];
 	size_t count = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(mutations); i++)
@@ -460,6 +461,7 @@ int main(int argc, char **argv)
 	cases[count++] = (struct testcase){ "mixed", mixed, 30, 0, 0, 60 };
 	cases[count++] = (struct testcase){ "mixed for long", mixed, 2000, 0, SLOW, 1200 };
 	cases[count++] = (struct testcase){ "neighbours that are not one", neighbours, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "such neighbours, not accounted for", neighbours, MAP_NORESERVE, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "at the limit of mappings", at_map_count_limit, 0, 0, SLOW, 300 };
 	return run_cases(argc, argv, cases, count);
 }

@@ -22,7 +22,9 @@ def binaries(tmp_path_factory):
 def test_every_mutant_names_a_case_that_exists(binaries):
     for mutant in mutants.all_mutants():
         words = mutant.piece.commands[0].split()
-        pattern = words[words.index("-t") + 1] if "-t" in words else "*"
+        if "-t" not in words:
+            continue  # the whole program, which exists
+        pattern = words[words.index("-t") + 1]
         program = next(word for word in words if word.startswith("/selftests/")).rsplit("/")[-1]
         listing = subprocess.run([binaries / program, "-l"], capture_output=True, text=True, check=True)
         assert any(fnmatch.fnmatchcase(case, pattern) for case in listing.stdout.splitlines()), mutant.name
