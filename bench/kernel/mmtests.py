@@ -60,6 +60,8 @@ done
 tar -cf /{PROGRAMS_TAR} {" ".join(NAMES)}"
 """
 LIMIT_S = 1500.0
+#: Tests that need more processors than two.
+CPUS: Mapping[str, int] = {"migration": 4}
 #: Huge pages for the tests that need some.
 CMDLINE = "hugepages=64"
 #: Lines outside TAP that are results all the same.
@@ -112,7 +114,13 @@ def differences(without: Answer, patched: Answer) -> list[str]:
 def run(kernel: Path, category: str, folder: Path) -> Answer:
     """Boot once with the programs of a category; logs in `folder`."""
     initramfs = _initramfs(category, folder)
-    options = Options(memory_mb=1536, disks_mb=selftests.DISKS_MB, two_nodes=True, cmdline=CMDLINE)
+    options = Options(
+        memory_mb=1536,
+        cpus=CPUS.get(category, 2),
+        disks_mb=selftests.DISKS_MB,
+        two_nodes=True,
+        cmdline=CMDLINE,
+    )
     done = boot(kernel, initramfs, folder, options, limit_s=LIMIT_S)
     initramfs.unlink()
     return Answer(frozenset(outcomes(done)), done.wall_s)
@@ -131,9 +139,9 @@ def _initramfs(category: str, folder: Path) -> Path:
 def outcomes(done: Boot) -> Iterator[str]:
     """One line for each result of a boot, and for what went wrong with the machine."""
     for program in tap.parse(done.results.splitlines()).programs:
-        for case in program.cases:
+        for number, case in enumerate(program.cases, start=1):  # many have the same name
             name = COUNTS.sub(r"\1", case.name)
-            yield f"{program.command}: {name}: {case.verdict.value}"
+            yield f"{program.command}: {number} {name}: {case.verdict.value}"
             yield from (f"{program.command}: {note}" for note in case.diagnostics if RESULT.match(note))
         yield from (f"{program.command}: {note}" for note in program.remarks if RESULT.match(note))
     yield from (f"kernel log: {found.kind}: {found.headline}" for found in splat.find_splats(done.console))
