@@ -25,7 +25,20 @@ ENVIRONMENT = (
     "CCACHE_SLOPPINESS=include_file_mtime,include_file_ctime"
 )
 #: For make's command line.
-COMPILER = "CC='ccache gcc'"
+COMPILER = "CC=kept-gcc"
+#: Without a run of the preprocessor ccache does not see that a file takes in another with .incbin (the
+#: packed kernel, its configuration): such a one, and all assembly, is always compiled.
+WRAPPER = """
+cat > "$1/usr/local/bin/kept-gcc" <<'END'
+#!/bin/sh
+for source; do :; done
+case "$source" in
+*.c) if ! grep -q incbin "$source"; then exec ccache gcc "$@"; fi ;;
+esac
+exec gcc "$@"
+END
+chmod 755 "$1/usr/local/bin/kept-gcc"
+"""
 
 
 def folder_of(kind: str) -> Path:
@@ -39,7 +52,7 @@ def bring(work: Work, kind: str) -> list[str]:
     brought.mkdir()
     with contextlib.suppress(OSError, shutil.Error):  # replaced meanwhile: what there was is as good
         shutil.copytree(folder_of(kind), brought, copy_function=os.link, dirs_exist_ok=True)
-    return [hook(f'mkdir -p "$1{INSIDE}"'), f"--customize-hook=sync-in {brought} {INSIDE}"]
+    return [hook(f'mkdir -p "$1{INSIDE}"'), hook(WRAPPER), f"--customize-hook=sync-in {brought} {INSIDE}"]
 
 
 def take(work: Work) -> list[str]:

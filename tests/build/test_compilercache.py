@@ -1,5 +1,6 @@
 """Compiled objects of a kernel build are there for the next one, and builds never share them."""
 
+import subprocess
 import threading
 
 import pytest
@@ -56,3 +57,29 @@ def test_a_build_that_failed_leaves_what_there_was(work):
     compilercache.keep(first, "plain")
     build(work("second"), ["half"])
     assert build(work("third"), []) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "compiler"),
+    [
+        ("a.c", "int a;", "ccache gcc"),
+        ("head.S", "nop", "gcc"),
+        ("configs.c", 'asm(".incbin \\"config.gz\\"");', "gcc"),
+        ("--version", None, "gcc"),
+    ],
+)
+def test_what_takes_in_another_file_is_always_compiled(tmp_path, name, text, compiler):
+    tools = tmp_path / "usr" / "local" / "bin"
+    tools.mkdir(parents=True)
+    subprocess.run(["sh", "-c", compilercache.WRAPPER, "sh", str(tmp_path)], check=True)
+    for tool in ("gcc", "ccache"):
+        (tools / tool).write_text(f'#!/bin/sh\necho {tool} "$@"\n')
+        (tools / tool).chmod(0o755)
+    source = name if text is None else str(tmp_path / name)
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    argv = [tools / "kept-gcc", "-c", "-o", "a.o", source]
+    said = subprocess.run(
+        argv, env={"PATH": f"{tools}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == [*compiler.split(), "-c", "-o", "a.o", source]
