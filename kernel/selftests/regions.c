@@ -292,16 +292,18 @@ static long dying_groups(void)
 }
 
 /* Blanks fill half of a memory cgroup; a request that needs it for something else gets it. */
-static void memory_is_short(long unused, long unused2)
+static void short_of_memory(const char *name)
 {
+	char path[64];
 	int status;
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		long gen;
 
-		enter_group("regions", "memory.max", "25165824");
-		write_text("/cgroup/regions/memory.swap.max", "0");
+		enter_group(name, "memory.max", "25165824");
+		snprintf(path, sizeof(path), "/cgroup/%s/memory.swap.max", name);
+		write_text(path, "0");
 		gen = sys_checkpoint(call_flags);
 		if (gen < 0 || gen == 4)
 			_exit(gen == 4 ? 0 : 4);
@@ -318,10 +320,27 @@ static void memory_is_short(long unused, long unused2)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == CASE_SKIP)
 		skip("no memory cgroup");
 	expect_eq(status, 0);
-	expect(rmdir("/cgroup/regions") == 0);
-	for (int wait = 0; wait < 500 && dying_groups(); wait++)
+	snprintf(path, sizeof(path), "/cgroup/%s", name);
+	expect(rmdir(path) == 0);
+}
+
+/*
+ * And the groups are gone with their processes, but for one on each processor, which keeps
+ * some of the last group's memory at hand until it needs another's.
+ */
+static void memory_is_short(long unused, long unused2)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	char name[32];
+
+	for (long i = 0; i < processors + 2; i++) {
+		snprintf(name, sizeof(name), "regions-%ld", i);
+		short_of_memory(name);
+	}
+	for (int wait = 0; wait < 500 && dying_groups() > processors; wait++)
 		usleep(10000);
-	expect_eq(dying_groups(), 0);
+	diag("  %ld groups stay", dying_groups());
+	expect(dying_groups() <= processors);
 }
 
 static long reclaimable(void)
