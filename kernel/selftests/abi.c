@@ -448,21 +448,29 @@ static void sealed(long unused, long unused2)
 	rewind_now();
 }
 
-/* A program that took no checkpoint has the system's own rules for children again. */
-static void exec_ends_the_family(long unused, long unused2)
+/* How this program ends with @argument when it is executed over a checkpoint: a wait status. */
+static int status_of_exec(long flags, char *argument)
 {
-	char *arguments[] = { "/selftests/abi", SIBLING_ONLY, NULL };
+	char *arguments[] = { "/selftests/abi", argument, NULL };
 	int status;
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		if (sys_checkpoint(call_flags))
+		if (sys_checkpoint(flags))
 			_exit(9);
 		execv(arguments[0], arguments);
 		_exit(8);
 	}
 	expect(waitpid(pid, &status, 0) == pid);
-	expect_eq(status, 0);
+	return status;
+}
+
+/* A program that took no checkpoint has the system's own rules for children again. */
+static void exec_ends_the_family(long unused, long unused2)
+{
+	int status;
+
+	expect_eq(status_of_exec(call_flags, SIBLING_ONLY), 0);
 	expect(waitpid(-1, &status, 0) > 0);
 	expect_eq(status, 0);
 }
@@ -470,17 +478,8 @@ static void exec_ends_the_family(long unused, long unused2)
 /* What a request executes in place of the launcher may not take one of its own. */
 static void seal_outlives_exec(long seal, long unused)
 {
-	char *arguments[] = { "/selftests/abi", CHECKPOINT_ONLY, NULL };
-	int status;
-	pid_t pid = fork();
+	int status = status_of_exec(seal, CHECKPOINT_ONLY);
 
-	if (pid == 0) {
-		if (sys_checkpoint(seal))
-			_exit(9);
-		execv(arguments[0], arguments);
-		_exit(8);
-	}
-	waitpid(pid, &status, 0);
 	expect(WIFEXITED(status));
 	expect_eq(WEXITSTATUS(status), seal ? EPERM : 0);
 }

@@ -118,6 +118,8 @@ struct usage {
 };
 struct usage usage(void);
 void expect_nothing_kept(const struct usage *before, long processes);
+/* One after the other, each a child that runs @life, which ends it with status 0. */
+void expect_lives_keep_nothing(long processes, void (*life)(void));
 unsigned long random_step(unsigned long *state);
 
 #endif

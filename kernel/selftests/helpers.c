@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -212,6 +213,24 @@ int write_text(const char *path, const char *text)
 	result = write(fd, text, strlen(text)) < 0 ? -errno : 0;
 	close(fd);
 	return result;
+}
+
+void expect_lives_keep_nothing(long processes, void (*life)(void))
+{
+	struct usage before = {};
+	int status;
+
+	for (long i = 0; i < processes; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			life();
+		expect(waitpid(pid, &status, 0) == pid);
+		expect_eq(status, 0);
+		if (i == processes / 4)
+			before = usage();
+	}
+	expect_nothing_kept(&before, processes - processes / 4);
 }
 
 void enter_group(const char *name, const char *file, const char *limit)

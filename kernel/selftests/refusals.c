@@ -249,9 +249,8 @@ static int checkpoint_here(void *result)
 /* Whose parent goes on in the same memory. */
 static void memory_of_a_parent(long unused, long unused2)
 {
-	static char own_stack[32768] __attribute__((aligned(64)));
 	long result = 0;
-	pid_t pid = clone(checkpoint_here, own_stack + sizeof(own_stack), CLONE_VM | SIGCHLD, &result);
+	pid_t pid = clone(checkpoint_here, stack + sizeof(stack), CLONE_VM | SIGCHLD, &result);
 
 	expect(pid > 0 && waitpid(pid, NULL, 0) == pid);
 	expect_eq(result, -EOPNOTSUPP);

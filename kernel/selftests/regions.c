@@ -397,20 +397,7 @@ static void use_and_exit(void)
 
 static void nothing_is_kept(long processes, long unused)
 {
-	struct usage before = {};
-	int status;
-
-	for (long i = 0; i < processes; i++) {
-		pid_t pid = fork();
-
-		if (pid == 0)
-			use_and_exit();
-		expect(waitpid(pid, &status, 0) == pid);
-		expect_eq(status, 0);
-		if (i == processes / 4)
-			before = usage();
-	}
-	expect_nothing_kept(&before, processes - processes / 4);
+	expect_lives_keep_nothing(processes, use_and_exit);
 }
 
 int main(int argc, char **argv)

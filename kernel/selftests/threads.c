@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -428,30 +427,21 @@ static void *rewind_as_a_later_thread(void *unused)
 	_exit(3);
 }
 
+static void life_of_a_later_thread(void)
+{
+	pthread_t thread;
+	long gen = sys_checkpoint(call_flags);
+
+	if (gen)
+		_exit(gen != 1);
+	pthread_create(&thread, NULL, rewind_as_a_later_thread, NULL);
+	for (;;)
+		pause();
+}
+
 static void later_threads_go(long processes, long unused)
 {
-	struct usage before = {};
-	int status;
-
-	for (long i = 0; i < processes; i++) {
-		pid_t pid = fork();
-
-		if (pid == 0) {
-			pthread_t thread;
-			long gen = sys_checkpoint(call_flags);
-
-			if (gen)
-				_exit(gen != 1);
-			pthread_create(&thread, NULL, rewind_as_a_later_thread, NULL);
-			for (;;)
-				pause();
-		}
-		expect(waitpid(pid, &status, 0) == pid);
-		expect_eq(status, 0);
-		if (i == processes / 4)
-			before = usage();
-	}
-	expect_nothing_kept(&before, processes - processes / 4);
+	expect_lives_keep_nothing(processes, life_of_a_later_thread);
 }
 
 int main(int argc, char **argv)
