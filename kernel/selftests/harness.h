@@ -117,6 +117,7 @@ struct usage {
 	char live[64];			/* objects of the facility */
 };
 struct usage usage(void);
+struct usage settled_usage(void);	/* what caches hold back given up first: slow */
 void expect_nothing_kept(const struct usage *before, long processes);
 /* One after the other, each a child that runs @life, which ends it with status 0. */
 void expect_lives_keep_nothing(long processes, void (*life)(void));

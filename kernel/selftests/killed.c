@@ -90,7 +90,7 @@ static void kills(long rounds, long threads)
 		pid_t pid;
 
 		if (i == rounds / 4) {
-			before = usage();
+			before = settled_usage();
 			measured = -checkpoints;
 		}
 		pid = fork();

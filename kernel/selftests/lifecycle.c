@@ -29,7 +29,7 @@ static void ends(long rounds, long unused)
 		pid_t pid;
 
 		if (i == rounds / 4)
-			before = usage();
+			before = settled_usage();
 		pid = fork();
 		if (pid == 0) {
 			char *pages = anon(256, 'e');
