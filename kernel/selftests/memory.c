@@ -14,9 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -474,6 +476,93 @@ static void long_hot_then_cold(long a, long b)
 	rewind_now();
 }
 
+/* A child makes one huge page of the file behind a private mapping, whose pages it takes away. */
+static void collapse_the_file(int fd)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		mmap(region, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+		_exit(madvise(region, HUGE, MADV_COLLAPSE) ? errno : 0);
+	}
+	expect(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	note(0, noted(0) + (WEXITSTATUS(status) == 0));
+}
+
+static void collapse_of_a_file(long written, long b)
+{
+	char *at = mmap(NULL, 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open_bytes(HUGE, 'f');
+	long gen;
+
+	region = (char *)(((unsigned long)at + HUGE - 1) & ~(HUGE - 1));
+	expect(mmap(region, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) == region);
+	expect_filled(region, HUGE / PAGE, 'f');
+	gen = checkpoint();
+	if (gen == GENERATIONS) {
+		if (!noted(0))
+			skip("nothing was collapsed");
+		return;
+	}
+	if (written)
+		region[gen * PAGE] = 'T';
+	collapse_the_file(fd);
+	if (written)
+		region[HUGE / 2] = 'T';
+	rewind_now();
+}
+
+struct page_range {
+	uint64_t start, end, categories;
+};
+
+struct page_scan {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t inverted, mask, anyof_mask, return_mask;
+};
+
+#define SCAN_PAGES	_IOWR('f', 16, struct page_scan)
+#define SCAN_WRITTEN	(1 << 1)
+#define SCAN_PRESENT	(1 << 3)
+
+/* How many of the region's pages a scan calls written; -1: the kernel has no such scan. */
+static long scanned(uint64_t wanted)
+{
+	static struct page_range ranges[PAGES];
+	struct page_scan scan = {
+		.size = sizeof(scan), .start = (unsigned long)region,
+		.end = (unsigned long)region + PAGES * PAGE, .vec = (unsigned long)ranges,
+		.vec_len = PAGES, .mask = SCAN_WRITTEN, .return_mask = wanted,
+	};
+	int fd = open("/proc/self/pagemap", O_RDONLY), found = ioctl(fd, SCAN_PAGES, &scan);
+	long pages = 0;
+
+	close(fd);
+	for (int i = 0; i < found; i++)
+		if (ranges[i].categories & SCAN_WRITTEN)
+			pages += (ranges[i].end - ranges[i].start) / PAGE;
+	return found < 0 ? -1 : pages;
+}
+
+/* Without a userfaultfd every page counts as written: which are armed is not to be seen. */
+static void marks_in_a_scan(long wanted, long b)
+{
+	long gen;
+
+	prepare_filled();
+	gen = checkpoint();
+	if (scanned(wanted) < 0)
+		skip("no PAGEMAP_SCAN");
+	expect_eq(scanned(wanted), PAGES);
+	if (gen == GENERATIONS)
+		return;
+	dirty_all_first(gen);
+	region[gen * PAGE] = 'T';
+	expect_eq(scanned(wanted), PAGES);
+	rewind_now();
+}
+
 #define EXTRA	16
 
 int main(int argc, char **argv)
@@ -495,6 +584,12 @@ int main(int argc, char **argv)
 	cases[count++] = (struct testcase){ "the reader of a vmspliced page", vmsplice_reader, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "huge pages allowed later", allow_huge_pages_later, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "collapse of written pages", collapse_written, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "collapse of a file", collapse_of_a_file, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "collapse of a written file", collapse_of_a_file, 1, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "a scan of written pages", marks_in_a_scan, SCAN_WRITTEN, 0, 0, 0 };
+	cases[count++] = (struct testcase){
+		"a scan of pages that are written and present", marks_in_a_scan, SCAN_WRITTEN | SCAN_PRESENT, 0, 0, 0
+	};
 	cases[count++] = (struct testcase){ "1000 pages", many_pages, 1000, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "1000 born pages", many_pages, 1000, 1, 0, 0 };
 	cases[count++] = (struct testcase){ "10000 pages", many_pages, 10000, 0, SLOW, 120 };
