@@ -145,20 +145,27 @@ def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) 
 
 def _beside_unpatched(seed: int, progress: Progress) -> list[Verdict]:
     """With the series as without: the kernel's own memory tests, and the cost of no checkpoint."""
-    patched = Plan("mm", kernel_step("release", extra_config=mmtests.CONFIG), ())
-    unpatched = kernel_step("unpatched", extra_config=mmtests.CONFIG)
-    with progress.stage("build two kernels and the kernel's own memory tests"):
-        without, image = (Kernel(ensure(step)).image for step in (unpatched, patched.step))
+    without, image, folder = _pair("mm", mmtests.CONFIG, seed, progress)
+    with progress.stage("build the kernel's own memory tests"):
         ensure(mmtests.programs_step())
-    folder = folder_of(patched, seed)
-    with progress.stage("hooked paths without a checkpoint"):
-        where = folder / "idle-paths"
-        verdicts = [suite.once(where, lambda: idle.verdict(without, image, where))]
+    verdicts = []
     with progress.stage("the kernel's own memory tests"):
         for name in mmtests.CATEGORIES:
             own = folder / f"mm-{name}"
             verdicts.append(suite.once(own, functools.partial(mmtests.compare, without, image, name, own)))
+    bare, hooked, folder = _pair("idle", idle.CONFIG, seed, progress)
+    with progress.stage("hooked paths without a checkpoint"):
+        where = folder / "idle-paths"
+        verdicts.append(suite.once(where, lambda: idle.verdict(bare, hooked, where)))
     return verdicts
+
+
+def _pair(name: str, config: str, seed: int, progress: Progress) -> tuple[Path, Path, Path]:
+    """Two kernels (bzImage) with `config`, without the series and with it, and the folder of their logs."""
+    patched = Plan(name, kernel_step("release", extra_config=config), ())
+    with progress.stage(f"build two kernels for {name}"):
+        unpatched = Kernel(ensure(kernel_step("unpatched", extra_config=config))).image
+        return unpatched, Kernel(ensure(patched.step)).image, folder_of(patched, seed)
 
 
 def _soak_and_mutants(seed: int, progress: Progress) -> list[Verdict]:
