@@ -20,8 +20,10 @@ from bench.paths import KERNEL
 SOURCE = KERNEL / "bench" / "idle.c"
 #: Safe with the one processor of the instruction clock; configs/base.config says why others go without.
 CONFIG = "CONFIG_JUMP_LABEL=y\n"
-#: Instructions that one fault, call or page may take more, and a life, which is made of some fifty of them.
-LIMIT, LIFE_LIMIT = 5.0, 250.0
+#: Instructions that one fault, call or page may take more.
+LIMIT = 5.0
+#: A life is made of a hundred of them, and differs from boot to boot by how it is scheduled: part of it.
+LIFE_LIMIT = 0.01
 LIVES = ("fork, exit, wait", "vfork, exec, exit, wait", "thread, start to join")
 LIMIT_S = 300.0
 COMPILE_S = 60.0
@@ -43,7 +45,7 @@ class HookedPath:
     @property
     def limit(self) -> float:
         """Instructions that it may add."""
-        return LIFE_LIMIT if self.kind in LIVES else LIMIT
+        return LIFE_LIMIT * self.without if self.kind in LIVES else LIMIT
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.without:.1f} without the series, {self.more:+.1f} with it"
