@@ -17,10 +17,6 @@ from bench.paths import KERNEL, cache_dir
 from bench.progress import Progress
 
 NO_SWAP = "# CONFIG_SWAP is not set\n"
-FAULTS = (
-    "CONFIG_DEBUG_FS=y\nCONFIG_FAULT_INJECTION=y\nCONFIG_FAULT_INJECTION_DEBUG_FS=y\n"
-    "CONFIG_FAILSLAB=y\nCONFIG_FAIL_PAGE_ALLOC=y\n"
-)
 KCSAN = "CONFIG_KCSAN=y\nCONFIG_KCSAN_INTERRUPT_WATCHER=y\n"
 #: Linux has races of its own, most of them known and harmless: only reports that name the series count.
 OTHERS_RACES = (r"BUG: KCSAN: (?!.*rewind)",)
@@ -62,15 +58,15 @@ def debug_piece(programs: Sequence[str] = DEBUG_PROGRAMS, *, seed: int = 1) -> P
 
 def debug_slice(*, seed: int = 1) -> Piece:
     """A few minutes of it, for each change."""
-    commands = [suite.command(name, seed=seed) for name in ("smoke", "regions", "trace")]
+    commands = [suite.command(name, seed=seed) for name in ("smoke", "regions", "trace", "faults")]
     commands.append(suite.command("oracle", f"-s {seed} -g 5 -o 40"))
     return Piece("debug-slice", _patient(commands), suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
 
 
 def faults_piece(*, seed: int = 1) -> Piece:
-    """Every allocation fails once, under each set of ablations."""
-    commands = tuple(suite.command("faults", flags=flags, seed=seed) for flags in suite.ABLATIONS.values())
-    return Piece("faults", commands, suite.machine(), 3600.0)
+    """Every allocation fails once, under each set of ablations; the debug kernel has fault injection."""
+    commands = _patient(suite.command("faults", flags=flags, seed=seed) for flags in suite.ABLATIONS.values())
+    return Piece("faults", commands, suite.machine(memory_mb=2048), 3600.0)
 
 
 def kcsan_piece(*, seed: int = 1) -> Piece:
@@ -116,9 +112,8 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
         absent("norewind"),
         Plan("release-full", release, suite.full_pieces(seed=seed)),
         Plan("no-swap", no_swap, suite.short_pieces(seed=seed)),
-        Plan("faults", kernel_step("release", extra_config=FAULTS), (faults_piece(seed=seed),)),
         Plan("kcsan", kernel_step("release", extra_config=KCSAN), (kcsan_piece(seed=seed),)),
-        Plan("debug-full", debug, debug_pieces),
+        Plan("debug-full", debug, (*debug_pieces, faults_piece(seed=seed))),
     )
 
 
