@@ -104,6 +104,7 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
             f"debug-{name}", debug_piece((name,), seed=seed).commands, suite.machine(memory_mb=2048), 5400.0
         )
         for name in selftests.programs()
+        if name != "faults"  # which has a piece of its own, with all ablations
     )
     no_swap = kernel_step("release", extra_config=NO_SWAP)
     return (

@@ -30,6 +30,7 @@
 #include "rewind.h"
 
 #define PAGE		4096UL
+#define HUGE		(2UL << 20)	/* bytes of a huge page */
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define GENERATIONS	4	/* what most cases run */
 #define CONTROL_FD	3
@@ -98,6 +99,7 @@ long other_drain(void *bytes, size_t length);
 
 /* Helpers */
 char *anon(size_t pages, int fill);		/* private, every page touched; fill 0: untouched */
+char *room_for_huge(void);			/* the same, untouched: HUGE bytes at their own alignment */
 char *file_private(size_t pages, int fill);	/* MAP_PRIVATE of a new tmpfs file */
 void expect_filled(const char *start, size_t pages, int fill);
 int open_bytes(size_t length, int fill);	/* a tmpfs file of that content */

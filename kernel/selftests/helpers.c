@@ -26,6 +26,13 @@ char *anon(size_t pages, int fill)
 	return start;
 }
 
+char *room_for_huge(void)
+{
+	unsigned long at = (unsigned long)anon(2 * HUGE / PAGE, 0);
+
+	return (char *)((at + HUGE - 1) & ~(HUGE - 1));
+}
+
 int open_bytes(size_t length, int fill)
 {
 	char name[] = "/tmp/bytes.XXXXXX", page[PAGE];

@@ -33,7 +33,6 @@
 #define PAGES		16
 #define OFFSET		512UL		/* within the page; direct I/O wants it aligned */
 #define LENGTH		512
-#define HUGE		(2UL << 20)
 
 static const char *region_kind;
 static char *region;
@@ -177,9 +176,7 @@ static void prepare_swap(void)
 
 static void prepare_huge(void)
 {
-	char *at = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	region = (char *)(((unsigned long)at + HUGE - 1) & ~(HUGE - 1));
+	region = room_for_huge();
 	if (madvise(region, HUGE, MADV_HUGEPAGE))
 		skip("no huge pages");
 	memset(region, fill = 'h', HUGE);
@@ -404,8 +401,7 @@ static void vmsplice_reader(long a, long b)
 
 static void allow_huge_pages_later(long a, long b)
 {
-	char *at = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *huge = (char *)(((unsigned long)at + HUGE - 1) & ~(HUGE - 1));
+	char *huge = room_for_huge();
 	long gen = checkpoint();
 
 	for (unsigned long i = 0; i < HUGE; i += PAGE)
@@ -421,8 +417,7 @@ static void allow_huge_pages_later(long a, long b)
 
 static void collapse_written(long a, long b)
 {
-	char *at = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *huge = (char *)(((unsigned long)at + HUGE - 1) & ~(HUGE - 1));
+	char *huge = room_for_huge();
 	long gen;
 
 	for (unsigned long i = 0; i < HUGE; i += 2 * PAGE)
@@ -492,11 +487,10 @@ static void collapse_the_file(int fd)
 
 static void collapse_of_a_file(long written, long b)
 {
-	char *at = mmap(NULL, 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int fd = open_bytes(HUGE, 'f');
 	long gen;
 
-	region = (char *)(((unsigned long)at + HUGE - 1) & ~(HUGE - 1));
+	region = room_for_huge();
 	expect(mmap(region, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) == region);
 	expect_filled(region, HUGE / PAGE, 'f');
 	gen = checkpoint();

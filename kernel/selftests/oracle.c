@@ -43,7 +43,6 @@
 #define AREAS		6
 #define AREA_PAGES	96UL
 #define AREA_AT(i)	((char *)0x700000000000 + (i) * (4UL << 20))
-#define HUGE		(2UL << 20)
 
 static unsigned long dice;
 static char *huge;
@@ -390,8 +389,7 @@ static void prepare(void)
 			memset(at + k * PAGE, 1 + i * 50 + k, PAGE);
 	}
 	mprotect(AREA_AT(3), AREA_PAGES / 2 * PAGE, PROT_READ);
-	at = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	huge = (char *)(((unsigned long)at + HUGE - 1) & ~(HUGE - 1));
+	huge = room_for_huge();
 	for (unsigned long i = 0; i < HUGE; i += 3 * PAGE)
 		huge[i] = 'h';
 	for (int fd = 6; fd < 12; fd++)

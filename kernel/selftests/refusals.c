@@ -27,7 +27,6 @@
 
 #include "harness.h"
 
-#define HUGE_SIZE	(2UL << 20)
 
 static void writable_shared_memory(void)
 {
@@ -75,7 +74,7 @@ static void huge_pages(void)
 	char *at;
 
 	write_text("/proc/sys/vm/nr_hugepages", "2");
-	at = mmap(NULL, HUGE_SIZE, PROT_READ | PROT_WRITE,
+	at = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
 		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	if (at == MAP_FAILED)
 		skip("no huge pages to be had");
