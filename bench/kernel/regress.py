@@ -14,7 +14,7 @@ from bench.build.step import ensure
 from bench.errors import ConfigError, KernelError
 from bench.kernel import cost, suite
 from bench.kernel.fit import Summary, summarise
-from bench.kernel.suite import Piece
+from bench.kernel.suite import Piece, Verdict
 from bench.kernel.thresholds import Thresholds
 from bench.paths import KERNEL
 from bench.progress import Progress
@@ -57,6 +57,15 @@ class Comparison:
     #: Failures of the new kernel's self-tests, panics and splats included.
     problems: tuple[str, ...]
     passed: int
+    #: What the new kernel refused while its cost was measured: the figures that are left say less.
+    refused: tuple[str, ...] = ()
+    #: The same of the old kernel, which is no fault of the new one.
+    refused_before: tuple[str, ...] = ()
+
+    @property
+    def not_measured(self) -> list[str]:
+        """Figures that neither kernel has."""
+        return [change.figure for change in self.changes if change.old is None and change.new is None]
 
     @property
     def regressions(self) -> list[str]:
@@ -64,10 +73,13 @@ class Comparison:
         lines = [
             f"{change.figure}: {change.old:.1f} to {change.new:.1f} ({change.relative or 0:+.1%})"
             if change.old is not None and change.new is not None
-            else f"{change.figure}: was measured before, cannot be now"
+            else f"{change.figure}: not measured on the new kernel"
             for change in self.changes
             if change.worse
         ]
+        if not any(change.old is not None and change.new is not None for change in self.changes):
+            lines.append("no figure was measured on both kernels")
+        lines += [f"cost: {line}" for line in self.refused]
         return [*lines, *(f"self-test: {problem}" for problem in self.problems)]
 
 
@@ -106,33 +118,51 @@ def run(
     with progress.stage("build both kernels"):
         images = {"old": image_of(against), "new": image_of(kernel)}
     initramfs = cost.make_initramfs(folder / "cost", axes=axes)
-    summaries = {}
+    costs = {}
     for name, image in images.items():
         with progress.stage(f"cost of the {name} kernel"):
-            measured = cost.measure(image, initramfs, folder / f"cost-{name}")
-            summaries[name] = summarise(measured.records)
+            costs[name] = cost.measure(image, initramfs, folder / f"cost-{name}")
     problems, passed = [], 0
     if thresholds.selftests:
         with progress.stage("self-tests of the new kernel"):
-            commands = tuple(suite.command(name) for name in thresholds.selftests)
-            piece = Piece("selftests", commands, suite.machine(), SELFTEST_LIMIT_S)
+            piece = selftest_piece(thresholds)
             shutil.rmtree(folder / "selftests", ignore_errors=True)
             verdict = suite.run_piece(images["new"], piece, folder / "selftests")
             suite.write_verdict(verdict, folder / "selftests")
-            problems, passed = list(verdict.problems), verdict.passed
-    changes = compare(summaries["old"], summaries["new"], thresholds)
-    return Comparison(str(against), str(kernel), changes, tuple(problems), passed)
+            problems, passed = selftest_problems(verdict), verdict.passed
+    summaries = {name: summarise(measured.records) for name, measured in costs.items()}
+    return Comparison(
+        str(against),
+        str(kernel),
+        compare(summaries["old"], summaries["new"], thresholds, whole=axes == AXES),
+        tuple(problems),
+        passed,
+        refused=tuple(costs["new"].errors),
+        refused_before=tuple(costs["old"].errors),
+    )
 
 
-def compare(old: Summary, new: Summary, thresholds: Thresholds) -> tuple[Change, ...]:
-    """Each figure that either kernel has; one that is missing on the new kernel only is worse."""
+def selftest_piece(thresholds: Thresholds) -> Piece:
+    """The boot of the self-tests that configs/regress.toml names, with their arguments."""
+    commands = tuple(suite.command(*line.split(maxsplit=1)) for line in thresholds.selftests)
+    return Piece("selftests", commands, suite.machine(), SELFTEST_LIMIT_S)
+
+
+def selftest_problems(verdict: Verdict) -> list[str]:
+    """The failures; that nothing passed at all is one."""
+    return [*verdict.problems, *([] if verdict.passed else ["none passed"])]
+
+
+def compare(old: Summary, new: Summary, thresholds: Thresholds, *, whole: bool = False) -> tuple[Change, ...]:
+    """Every figure on both kernels; one that is missing on the new kernel only is worse.
+
+    Of a `whole` measurement nothing may be missing, on whichever kernel.
+    """
     changes = []
     after = new.as_dict()
     for figure, before in old.as_dict().items():
         now = after[figure]
-        if before is None and now is None:
-            continue
-        missing = before is not None and now is None
+        missing = now is None and (whole or before is not None)
         grown = before is not None and now is not None and thresholds.limit(figure).exceeded(before, now)
         changes.append(Change(figure, before, now, missing or grown))
     return tuple(changes)

@@ -24,7 +24,11 @@ def write(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
 
 def as_json(comparison: Comparison) -> str:
     """Everything, with the verdict."""
-    whole = {**asdict(comparison), "regressions": comparison.regressions}
+    whole = {
+        **asdict(comparison),
+        "not_measured": comparison.not_measured,
+        "regressions": comparison.regressions,
+    }
     return json.dumps(whole, indent=1) + "\n"
 
 
@@ -40,25 +44,35 @@ def as_markdown(comparison: Comparison) -> str:
         "",
         "| figure | old | new | change | |",
         "|---|---:|---:|---:|---|",
-        *(_row(change) for change in comparison.changes),
+        *(_row(change) for change in comparison.changes if change.figure not in comparison.not_measured),
     ]
-    if comparison.problems:
-        lines += ["", "Self-tests that failed:", "", *(f"- {problem}" for problem in comparison.problems)]
+    for title, entries in (
+        ("Not measured on either kernel", comparison.not_measured),
+        ("Refused by the new kernel", comparison.refused),
+        ("Refused by the old kernel", comparison.refused_before),
+        ("Self-tests that failed", comparison.problems),
+    ):
+        if entries:
+            lines += ["", f"{title}:", "", *(f"- {entry}" for entry in entries)]
     return "\n".join(lines) + "\n"
 
 
 def as_junit(comparison: Comparison) -> str:
-    """One case per figure, one per failed self-test."""
-    failed = sum(change.worse for change in comparison.changes) + len(comparison.problems)
-    count = len(comparison.changes) + comparison.passed + len(comparison.problems)
+    """One case per figure, and one per reason to fail that is not a figure's."""
+    figures = sum(change.worse for change in comparison.changes)
+    others = comparison.regressions[figures:]
+    count = len(comparison.changes) + comparison.passed + len(others)
+    failed = figures + len(others)
     root = ET.Element("testsuite", name="regress", tests=str(count), failures=str(failed))
     for change in comparison.changes:
         case = ET.SubElement(root, "testcase", classname="cost", name=change.figure)
         if change.worse:
             ET.SubElement(case, "failure", message=f"{_number(change.old)} to {_number(change.new)}")
-    for problem in comparison.problems:
-        case = ET.SubElement(root, "testcase", classname="selftest", name=problem)
-        ET.SubElement(case, "failure", message=problem)
+        elif change.figure in comparison.not_measured:
+            ET.SubElement(case, "skipped", message="not measured on either kernel")
+    for reason in others:
+        case = ET.SubElement(root, "testcase", classname="kernel", name=reason)
+        ET.SubElement(case, "failure", message=reason)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

@@ -31,6 +31,7 @@ class Thresholds(Strict):
 
     default: Limit
     figures: dict[str, Limit] = Field(default_factory=dict)
+    #: Programs of kernel/selftests, each with its arguments.
     selftests: tuple[str, ...] = ()
 
     def limit(self, figure: str) -> Limit:

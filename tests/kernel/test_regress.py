@@ -1,12 +1,13 @@
 """Comparison of two kernels, without booting them: limits, verdicts, and what the files say."""
 
+import dataclasses
 import json
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from bench.errors import ConfigError
-from bench.kernel import regress, regress_report, thresholds
+from bench.kernel import regress, regress_report, selftests, suite, thresholds
 from bench.kernel.fit import summarise
 
 RECORDS = [
@@ -76,7 +77,46 @@ def test_a_figure_that_cannot_be_measured_any_more_is_a_regression():
     old, new = summarise(RECORDS), summarise(RECORDS[:1])
     changes = regress.compare(old, new, thresholds.load())
     comparison = regress.Comparison("old", "new", changes, (), 0)
-    assert "rewind_0_dirty_ns: was measured before, cannot be now" in comparison.regressions
+    assert "rewind_0_dirty_ns: not measured on the new kernel" in comparison.regressions
+
+
+def test_what_neither_kernel_measures_is_told_and_fails_a_whole_measurement(tmp_path):
+    part = summarise(RECORDS)
+    subset = regress.Comparison("old", "new", regress.compare(part, part, thresholds.load()), (), 12)
+    assert subset.regressions == []
+    assert "rewind_per_region_ns" in subset.not_measured
+    paths = regress_report.write(subset, tmp_path)
+    assert "rewind_per_region_ns" in json.loads(paths[0].read_text())["not_measured"]
+    assert "Not measured on either kernel:" in paths[1].read_text()
+    whole = regress.compare(part, part, thresholds.load(), whole=True)
+    assert {change.figure for change in whole if change.worse} == set(subset.not_measured)
+
+
+def test_a_comparison_of_nothing_is_no_success():
+    nothing = regress.compare(summarise([]), summarise([]), thresholds.load())
+    comparison = regress.Comparison("old", "new", nothing, (), 12)
+    assert comparison.regressions == ["no figure was measured on both kernels"]
+
+
+def test_what_the_new_kernel_refuses_is_a_regression():
+    comparison = dataclasses.replace(compare(1.0), refused=("dirty: errno 22",), refused_before=("old",))
+    assert comparison.regressions == ["cost: dirty: errno 22"]
+
+
+def test_selftests_of_which_none_passed_are_a_problem():
+    verdict = suite.Verdict("selftests", (), 0, ("smoke: all",), 1.0)
+    assert regress.selftest_problems(verdict) == ["none passed"]
+
+
+def test_selftests_take_arguments():
+    limits = thresholds.Thresholds(default={"relative": 0, "absolute": 0}, selftests=("oracle -s 1 -g 2",))
+    assert regress.selftest_piece(limits).commands == (suite.command("oracle", "-s 1 -g 2"),)
+
+
+def test_the_committed_slice_judges_the_dirty_rule():
+    programs = {line.split()[0] for line in thresholds.load().selftests}
+    assert programs >= {"memory", "oracle"}
+    assert programs <= set(selftests.programs())
 
 
 def test_a_failed_selftest_is_a_regression():
