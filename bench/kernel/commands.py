@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from bench.kernel.suite import Verdict
 
 KernelOption = Annotated[
     Path | None,
@@ -25,11 +28,15 @@ def kernel_test(
     progress = Progress()
     verdicts = plan.run(full=full, seed=seed, progress=progress)
     for verdict in verdicts:
-        Console().print(
-            f"{verdict.piece}: {verdict.passed} passed, {len(verdict.problems)} problems", highlight=False
-        )
+        Console().print(summary_of(verdict), highlight=False, markup=False)
     progress.summary()
     plan.check(verdicts)
+
+
+def summary_of(verdict: Verdict) -> str:
+    """One line about a verdict, and one for each case that was skipped."""
+    counts = f"{verdict.passed} passed, {len(verdict.skipped)} skipped, {len(verdict.problems)} problems"
+    return "\n".join([f"{verdict.piece}: {counts}", *(f"  skipped: {case}" for case in verdict.skipped)])
 
 
 def kernel_cost(

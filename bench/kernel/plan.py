@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.build.kernel import Kernel, Variant, kernel_step
 from bench.build.step import Step, ensure
 from bench.errors import KernelError
-from bench.kernel import idle, mmtests, mutants, selftests, soak, suite
+from bench.kernel import idle, mmtests, mutants, selftests, soak, suite, tap
 from bench.kernel.boot import Options
 from bench.kernel.suite import Piece, Verdict
 from bench.paths import KERNEL, cache_dir
@@ -18,8 +18,6 @@ from bench.progress import Progress
 
 NO_SWAP = "# CONFIG_SWAP is not set\n"
 KCSAN = "CONFIG_KCSAN=y\nCONFIG_KCSAN_INTERRUPT_WATCHER=y\n"
-#: Linux has races of its own, most of them known and harmless: only reports that name the series count.
-OTHERS_RACES = (r"BUG: KCSAN: (?!.*rewind)",)
 #: What runs beside something else: threads, descendants, sudden ends.
 RACY_PROGRAMS = ("smoke", "threads", "descendants", "lifecycle", "killed", "regions")
 #: A debug kernel is many times slower: the programs that find most of its faults.
@@ -27,6 +25,10 @@ DEBUG_PROGRAMS = ("smoke", "abi", "regions", "descendants", "lifecycle", "thread
 DEBUG_LIMIT_S = 2400.0
 #: ... and so is each case, whose time limit is one for a release kernel.
 DEBUG_PATIENCE = "REWIND_PATIENCE=8"
+
+
+#: What the only program has to say on a kernel without the facility.
+ABSENT = f"smoke: {tap.WHOLE}: bailed out: this kernel has no REWIND"
 
 
 class SelftestError(KernelError):
@@ -53,26 +55,30 @@ def has_series() -> bool:
 def debug_piece(programs: Sequence[str] = DEBUG_PROGRAMS, *, seed: int = 1) -> Piece:
     """The slice that a debug kernel runs."""
     commands = _patient(suite.command(name, seed=seed) for name in programs)
-    return Piece("debug", commands, suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
+    return _debug_piece("debug", commands)
 
 
 def debug_slice(*, seed: int = 1) -> Piece:
     """A few minutes of it, for each change."""
     commands = [suite.command(name, seed=seed) for name in ("smoke", "regions", "trace", "faults")]
     commands.append(suite.command("oracle", f"-s {seed} -g 5 -o 40"))
-    return Piece("debug-slice", _patient(commands), suite.machine(memory_mb=2048), DEBUG_LIMIT_S)
+    return _debug_piece("debug-slice", _patient(commands))
 
 
 def faults_piece(*, seed: int = 1) -> Piece:
     """Every allocation fails once, under each set of ablations; the debug kernel has fault injection."""
     commands = _patient(suite.command("faults", flags=flags, seed=seed) for flags in suite.ABLATIONS.values())
-    return Piece("faults", commands, suite.machine(memory_mb=2048), 3600.0)
+    return _debug_piece("faults", commands, limit_s=3600.0)
 
 
 def kcsan_piece(*, seed: int = 1) -> Piece:
     """Data races, where several threads or processes are at work."""
     commands = _patient(suite.command(name, seed=seed) for name in RACY_PROGRAMS)
-    return Piece("kcsan", commands, suite.machine(memory_mb=2048), 5400.0, OTHERS_RACES)
+    return Piece("kcsan", commands, suite.machine(memory_mb=2048), 5400.0, own_races_only=True)
+
+
+def _debug_piece(name: str, commands: tuple[str, ...], *, limit_s: float = DEBUG_LIMIT_S) -> Piece:
+    return Piece(name, commands, suite.machine(memory_mb=2048), limit_s, situations=())
 
 
 def _patient(commands: Iterable[str]) -> tuple[str, ...]:
@@ -100,9 +106,7 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
     if not full:
         return short
     debug_pieces = tuple(
-        Piece(
-            f"debug-{name}", debug_piece((name,), seed=seed).commands, suite.machine(memory_mb=2048), 5400.0
-        )
+        _debug_piece(f"debug-{name}", debug_piece((name,), seed=seed).commands, limit_s=5400.0)
         for name in selftests.programs()
         if name != "faults"  # which has a piece of its own, with all ablations
     )
@@ -112,7 +116,7 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
         absent("unpatched"),
         absent("norewind"),
         Plan("release-full", release, suite.full_pieces(seed=seed)),
-        Plan("no-swap", no_swap, suite.short_pieces(seed=seed)),
+        Plan("no-swap", no_swap, suite.short_pieces(seed=seed, situations=("release", "no-swap"))),
         Plan("kcsan", kernel_step("release", extra_config=KCSAN), (kcsan_piece(seed=seed),)),
         Plan("debug-full", debug, (*debug_pieces, faults_piece(seed=seed))),
     )
@@ -186,10 +190,9 @@ def folder_of(plan: Plan, seed: int) -> Path:
 
 def expect_absent(verdict: Verdict) -> Verdict:
     """Turn the verdict of a kernel without REWIND round: to say so is what it must do."""
-    program = "smoke: the program as a whole"
-    others = tuple(problem for problem in verdict.problems if problem != program)
-    if program not in verdict.problems:
-        others = (*others, "a kernel without the facility answered its calls")
+    others = tuple(problem for problem in verdict.problems if problem != ABSENT)
+    if ABSENT not in verdict.problems:
+        others = (*others, "a kernel without the facility did not say that it has none")
     return Verdict(verdict.piece, others, 1, verdict.skipped, verdict.wall_s)
 
 

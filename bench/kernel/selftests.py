@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import process
 from bench.build.initramfs import Initramfs
-from bench.kernel import splat, tap
+from bench.kernel import skips, splat, tap
 from bench.kernel.boot import Boot, Ending, Options, boot
 from bench.paths import KERNEL
 
@@ -35,31 +35,71 @@ class Report:
     results: tap.Results
     splats: tuple[splat.Splat, ...]
     boot: Boot
+    #: What init was given to run.
+    commands: tuple[str, ...]
+    #: Names in skips.EXPECTED.
+    situations: tuple[str, ...] = ()
 
     @property
     def operations(self) -> Counter[str]:
         """How often the random programs did each kind of operation."""
         counts: Counter[str] = Counter()
-        remarks = (remark for program in self.results.programs for remark in program.remarks)
-        for match in filter(None, map(OPERATIONS.match, remarks)):
-            counts[match["kind"]] += int(match["count"])
+        for program in self.results.programs:
+            counts.update(_operations(program))
         return counts
 
     @property
+    def skipped(self) -> tuple[str, ...]:
+        """Every case that was skipped, as "program: case"."""
+        return tuple(
+            f"{program.name}: {case.name}"
+            for program in self.results.programs
+            for case in program.cases
+            if case.verdict is tap.Verdict.SKIP
+        )
+
+    @property
     def problems(self) -> tuple[str, ...]:
-        """Every failure as one named line: cases, splats, death or hang of the machine."""
+        """Every failure as one named line: cases, splats, death or hang of the machine.
+
+        Lines about one program begin with its name and a colon, no others do.
+        """
         lines = [
-            f"{program.name}: {case.name}" for program in self.results.programs for case in program.failures
+            f"{program.name}: {_named(case)}"
+            for program in self.results.programs
+            for case in program.failures
         ]
         lines += [f"kernel {found}" for found in self.splats]
-        counts = self.operations
-        if counts["total"] >= ENOUGH_OPERATIONS:
-            lines += [f"oracle: no random program did '{kind}'" for kind, n in counts.items() if not n]
+        lines += self._random_problems()
+        lines += [
+            f"skipped without a reason: {case}" for case in skips.unexpected(self.skipped, self.situations)
+        ]
         if self.boot.ending is not Ending.POWERED_OFF:
             lines.append(f"machine {self.boot.ending.value} (log: {self.boot.folder / 'console.log'})")
         elif not self.results.complete:
             lines.append(f"init did not reach its end (log: {self.boot.folder / 'console.log'})")
-        return tuple(lines)
+        unseen = Counter(self.commands) - Counter(program.command for program in self.results.programs)
+        return (*lines, *(f"never began: {command}" for command in unseen.elements()))
+
+    def _random_problems(self) -> Iterator[str]:
+        for program in self.results.programs:
+            if program.name == "oracle" and not program.failures and not _operations(program)["total"]:
+                yield f"a random program did nothing: {program.command}"
+        counts = self.operations
+        if counts["total"] >= ENOUGH_OPERATIONS:
+            yield from (f"no random program did '{kind}'" for kind, count in counts.items() if not count)
+
+
+def _named(case: tap.Case) -> str:
+    """A failed case's name; that of a program as a whole says nothing without its reason."""
+    return f"{case.name}: {case.diagnostics[-1]}" if case.name == tap.WHOLE else case.name
+
+
+def _operations(program: tap.Program) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for match in filter(None, map(OPERATIONS.match, program.remarks)):
+        counts[match["kind"]] += int(match["count"])
+    return counts
 
 
 def programs() -> tuple[str, ...]:
@@ -105,7 +145,8 @@ def run(
     *,
     options: Options | None = None,
     limit_s: float = 300.0,
-    allowed_splats: Sequence[str] = (),
+    ignore: Callable[[splat.Splat], bool] | None = None,
+    situations: Sequence[str] = (),
 ) -> Report:
     """Boot `kernel` (a bzImage) and run `commands`, such as "/selftests/memory -s 7"; logs in `folder`."""
     names = [name for name in programs() if any(f"/selftests/{name}" in c.split() for c in commands)]
@@ -118,6 +159,8 @@ def run(
     shutil.rmtree(binaries)
     return Report(
         results=tap.parse(done.results.splitlines()),
-        splats=splat.find_splats(done.console, allowed=allowed_splats),
+        splats=splat.find_splats(done.console, ignore=ignore),
         boot=done,
+        commands=tuple(commands),
+        situations=tuple(situations),
     )

@@ -36,7 +36,7 @@ def run(
     done = boot(kernel, initramfs, folder, Options(memory_mb=MEMORY_MB), limit_s=limit_s)
     initramfs.unlink()
     results = tap.parse(done.results.splitlines())
-    report = selftests.Report(results, splat.find_splats(done.console), done)
+    report = selftests.Report(results, splat.find_splats(done.console), done, (command,))
     return suite.verdict_of(name_of(program, generations, flags), report)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 EXCERPT_LINES = 40
@@ -67,8 +67,8 @@ class Splat:
         return f"{self.kind}: {self.headline}{where}" + (f", {self.times} times" if self.times > 1 else "")
 
 
-def find_splats(log: str, *, allowed: Sequence[str] = ()) -> tuple[Splat, ...]:
-    """All reports in a kernel log, in order; headlines that match a pattern in `allowed` are left out.
+def find_splats(log: str, *, ignore: Callable[[Splat], bool] | None = None) -> tuple[Splat, ...]:
+    """All reports in a kernel log, in order, without those that `ignore` picks out.
 
     The lines of one report (up to its end trace) are not reported again as further splats.
     """
@@ -85,10 +85,11 @@ def find_splats(log: str, *, allowed: Sequence[str] = ()) -> tuple[Splat, ...]:
         if kind is None:
             continue
         end = _end_of_report(lines, number)
-        resume_at = end
-        if not any(re.search(pattern, line) for pattern in allowed):
-            excerpt = "\n".join(lines[max(0, number - 1) : min(end, number + EXCERPT_LINES)])
-            found.append(Splat(kind, _without_time(line), excerpt, case))
+        resume_at = end or number + 1
+        excerpt = "\n".join(lines[max(0, number - 1) : end or number + EXCERPT_LINES])
+        one = Splat(kind, _without_time(line), excerpt, case)
+        if ignore is None or not ignore(one):
+            found.append(one)
     return tuple(_grouped(found))
 
 
@@ -114,8 +115,8 @@ def _without_time(line: str) -> str:
     return re.sub(r"^\[\s*\d+\.\d+\]\s*(?:\[[^\]]*\]\s*)?", "", line).strip()
 
 
-def _end_of_report(lines: Sequence[str], start: int) -> int:
+def _end_of_report(lines: Sequence[str], start: int) -> int | None:
     for number in range(start + 1, min(len(lines), start + 2 * EXCERPT_LINES)):
         if "---[ end " in lines[number] or re.search(r"\]\s*={20,}\s*$", lines[number]):
             return number + 1
-    return start + 1
+    return None

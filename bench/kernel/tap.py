@@ -30,6 +30,8 @@ PLAN = re.compile(r"^1\.\.(?P<count>\d+)(?:\s*#\s*SKIP\s*(?P<why>.*))?$")
 RESULT = re.compile(r"^(?P<verdict>ok|not ok)\s+(?P<number>\d+)\s*-?\s*(?P<rest>.*)$")
 DIRECTIVE = re.compile(r"\s*(?<!\\)#\s*(?P<word>SKIP|TODO)\b\s*(?P<why>.*)$", re.IGNORECASE)
 CASE = re.compile(r"^# case (?P<name>.+)$")
+#: Stands for the case where a program failed outside of any.
+WHOLE = "the program as a whole"
 BAIL_OUT = re.compile(r"^Bail out!\s*(?P<why>.*)$")
 
 
@@ -122,7 +124,7 @@ class _Reader:
     def finish(self, *, status: int | None, signal: int, seconds: float) -> Program:
         why = self._shortfall(status, signal)
         if why:
-            name = self.current or "the program as a whole"
+            name = self.current or WHOLE
             self.cases.append(Case(name, Verdict.FAIL, (*self.notes, why)))
             self.notes = []
         return Program(self.command, tuple(self.cases), status is not None, seconds, tuple(self.notes))

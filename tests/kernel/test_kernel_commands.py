@@ -3,7 +3,7 @@
 import pytest
 
 from bench.errors import ConfigError
-from bench.kernel import commands
+from bench.kernel import commands, suite
 
 
 def test_a_comparison_of_nothing(tmp_path):
@@ -15,3 +15,11 @@ def test_a_comparison_of_nothing(tmp_path):
 def test_the_cost_of_nothing(tmp_path):
     with pytest.raises(ConfigError):
         commands.kernel_cost(tmp_path, tmp_path / "out")
+
+
+def test_what_was_skipped_is_said():
+    verdict = suite.Verdict("short", (), 7, ("trace: a refusal",), 1.0)
+    assert commands.summary_of(verdict).splitlines() == [
+        "short: 7 passed, 1 skipped, 0 problems",
+        "  skipped: trace: a refusal",
+    ]

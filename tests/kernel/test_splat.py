@@ -60,9 +60,9 @@ def test_a_clean_log_has_none():
     assert find_splats("[    0.000000] Linux version 6.12\n[    1.0] reboot: Power down\n") == ()
 
 
-def test_an_allowed_headline_is_left_out():
-    assert find_splats(WARNING, allowed=[r"mm/rewind\.c:901"]) == ()
-    assert len(find_splats(WARNING, allowed=["something else"])) == 1
+def test_a_report_that_is_ignored_is_left_out():
+    assert find_splats(WARNING, ignore=lambda found: "mm/rewind.c:901" in found.headline) == ()
+    assert len(find_splats(WARNING, ignore=lambda found: "something else" in found.excerpt)) == 1
 
 
 def test_a_report_names_the_case_it_came_in():

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from bench.kernel import selftests, suite, tap
+from bench.kernel import plan, selftests, skips, suite, tap
 from bench.kernel.boot import Boot, Ending
 
 
-def report(text, ending=Ending.POWERED_OFF, console=""):
-    boot = Boot(console, text, ending, 1.0, Path("somewhere"))
-    return selftests.Report(tap.parse(text.splitlines()), (), boot)
+def report(text, ending=Ending.POWERED_OFF, commands=None, situations=()):
+    results = tap.parse(text.splitlines())
+    boot = Boot("", text, ending, 1.0, Path("somewhere"))
+    ran = tuple(program.command for program in results.programs)
+    return selftests.Report(results, (), boot, ran if commands is None else commands, situations)
 
 
 def oracle_text(**counts):
@@ -60,7 +62,51 @@ def test_a_finished_piece_is_not_run_again(tmp_path, monkeypatch):
 def test_a_kind_that_never_ran_is_a_problem_of_a_long_run():
     assert report(oracle_text(store=40, seal=0, total=40)).problems == ()
     (problem,) = report(oracle_text(store=4000, seal=0, total=4000)).problems
-    assert problem == "oracle: no random program did 'seal'"
+    assert problem == "no random program did 'seal'"
+
+
+def test_the_short_slice_does_enough_to_miss_a_kind():
+    (piece,) = suite.short_pieces()
+    oracles = [line.split() for line in piece.commands if "/selftests/oracle" in line]
+    per_program = [int(words[words.index("-g") + 1]) * int(words[words.index("-o") + 1]) for words in oracles]
+    assert sum(per_program) >= selftests.ENOUGH_OPERATIONS
+
+
+def test_a_random_program_that_did_nothing_is_a_problem():
+    (problem,) = report(oracle_text(store=0, total=0)).problems
+    assert problem == "a random program did nothing: /selftests/oracle -s 1"
+
+
+def test_a_program_that_never_began_is_a_problem():
+    text = oracle_text(store=1, total=1)
+    twice = ("/selftests/oracle -s 1", "/selftests/smoke", "/selftests/oracle -s 1")
+    assert set(report(text, commands=twice).problems) == {
+        "never began: /selftests/smoke",
+        "never began: /selftests/oracle -s 1",
+    }
+
+
+SKIPPED = """# program begins: /selftests/memory
+1..2
+ok 1 store, swapped at the checkpoint # SKIP
+ok 2 store, merged # SKIP
+# program ends: status 0 signal 0 after 1.000 s
+# all programs ended"""
+
+
+def test_a_skip_that_no_situation_explains_is_a_problem():
+    (problem,) = report(SKIPPED, situations=("release", "no-swap")).problems
+    assert problem == "skipped without a reason: memory: store, merged"
+    assert len(report(SKIPPED, situations=("release",)).problems) == 2
+
+
+def test_expected_skips_are_of_programs_that_exist():
+    patterns = [pattern for situation in skips.EXPECTED.values() for pattern in situation]
+    assert {pattern.partition(":")[0] for pattern in patterns} <= set(selftests.programs())
+
+
+def test_nothing_may_be_skipped_on_a_debug_kernel():
+    assert plan.debug_slice().situations == plan.faults_piece().situations == ()
 
 
 def test_a_panic_and_a_hang_are_named():
