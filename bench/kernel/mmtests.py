@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.build.debian import Root, copy_out, hook, mmdebstrap
+from bench.build.digest import digest_of
 from bench.build.kernel import SOURCE_PACKAGE, UNPACK
 from bench.build.step import Step, Work, ensure
 from bench.kernel import selftests, splat, suite, tap
@@ -87,6 +88,12 @@ def programs_step(*, mirror: str = "") -> Step:
         mmdebstrap(work, root, "/dev/null", mirror=mirror, extra=extra)
 
     return Step("mm-selftests", build, {**root.inputs(mirror), "scripts": [UNPACK, COMPILE], "version": 1})
+
+
+def key_of(category: str) -> str:
+    """A digest of what a category runs, and how."""
+    cpus = CPUS.get(category, 2)
+    return digest_of([list(CATEGORIES[category]), COMPILE, CMDLINE, cpus, str(LIMIT_S)])
 
 
 def compare(unpatched: Path, patched: Path, category: str, folder: Path) -> suite.Verdict:

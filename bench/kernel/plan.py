@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.build.digest import digest_of
 from bench.build.kernel import Kernel, Variant, kernel_step
 from bench.build.step import Step, ensure
 from bench.errors import KernelError
@@ -123,7 +124,7 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
 
 
 def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) -> list[Verdict]:
-    """Build and run; pieces that an earlier call finished for the same kernel are not run again.
+    """Build and run; pieces that an earlier call found good for the same kernel are not run again.
 
     Logs and verdicts are in the cache, under kernel-tests/ and the kernel's digest. Raises the errors of
     builds and boots; failures of tests are in the verdicts (`check` raises on them).
@@ -135,8 +136,8 @@ def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) 
             image = Kernel(ensure(plan.step)).image
         with progress.stage(f"test kernel {plan.name}"):
             folder = folder_of(plan, seed)
-            found = suite.run_pieces(image, plan.pieces, folder, progress)
-        verdicts += [expect_absent(verdict) for verdict in found] if plan.absent else found
+            judge = expect_absent if plan.absent else None
+            verdicts += suite.run_pieces(image, plan.pieces, folder, progress, judge=judge)
     if full and has_series():
         verdicts += _beside_unpatched(seed, progress)
         verdicts += _soak_and_mutants(seed, progress)
@@ -152,11 +153,14 @@ def _beside_unpatched(seed: int, progress: Progress) -> list[Verdict]:
     with progress.stage("the kernel's own memory tests"):
         for name in mmtests.CATEGORIES:
             own = folder / f"mm-{name}"
-            verdicts.append(suite.once(own, functools.partial(mmtests.compare, without, image, name, own)))
+            key = mmtests.key_of(name)
+            judge = functools.partial(mmtests.compare, without, image, name, own)
+            verdicts.append(suite.once(own, key, judge))
     bare, hooked, folder = _pair("idle", idle.CONFIG, seed, progress)
     with progress.stage("hooked paths without a checkpoint"):
         where = folder / "idle-paths"
-        verdicts.append(suite.once(where, lambda: idle.verdict(bare, hooked, where)))
+        key = digest_of([str(idle.LIMIT), str(idle.LIFE_LIMIT), list(idle.LIVES)])
+        verdicts.append(suite.once(where, key, lambda: idle.verdict(bare, hooked, where)))
     return verdicts
 
 
@@ -183,8 +187,9 @@ def _soak_and_mutants(seed: int, progress: Progress) -> list[Verdict]:
 
 
 def folder_of(plan: Plan, seed: int) -> Path:
-    """Where a plan's logs are: the same kernel and the same tests share them."""
-    tests = Step("tests", lambda _: None, {"sources": selftests.SOURCES}).digest[:8]
+    """Where a plan's logs are: the same kernel and the same programs share them."""
+    sources = {"sources": selftests.SOURCES, "bench": KERNEL / "bench"}
+    tests = Step("tests", lambda _: None, sources).digest[:8]
     return cache_dir() / "kernel-tests" / f"{plan.step.digest[:12]}-{tests}-{seed}"
 
 

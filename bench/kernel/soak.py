@@ -45,7 +45,10 @@ def run_once(
 ) -> suite.Verdict:
     """The verdict that an earlier soak left under `folder`, or that of a new one."""
     own = folder / name_of(program, generations, flags)
-    return suite.once(own, lambda: run(kernel, own, program=program, generations=generations, flags=flags))
+    key = f"{THREADS} {MEMORY_MB} {SSE_ONLY}"
+    return suite.once(
+        own, key, lambda: run(kernel, own, program=program, generations=generations, flags=flags)
+    )
 
 
 def name_of(program: str, generations: int, flags: int) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 
+from bench.build.digest import digest_of
 from bench.kernel import races, selftests, tap
 from bench.kernel.boot import Options
 from bench.progress import Progress
@@ -45,6 +46,11 @@ class Piece:
     situations: tuple[str, ...] = ("release",)
     #: Data races that the series takes no part in are not held against it.
     own_races_only: bool = False
+
+    @property
+    def key(self) -> str:
+        """A digest of everything above and of how programs are compiled: a changed piece is run again."""
+        return digest_of([repr(astuple(self)), repr(selftests.CFLAGS)])
 
 
 @dataclass(frozen=True)
@@ -125,21 +131,31 @@ def oracle_pieces(
 
 
 def run_pieces(
-    kernel: Path, pieces: Iterable[Piece], folder: Path, progress: Progress | None = None
+    kernel: Path,
+    pieces: Iterable[Piece],
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    judge: Callable[[Verdict], Verdict] | None = None,
 ) -> list[Verdict]:
-    """Run pieces one after the other; those that have a verdict in `folder` are not run again.
+    """Run pieces one after the other; those that have a good verdict in `folder` are not run again.
 
-    The folder belongs to one kernel: name it after the kernel's digest.
+    The folder belongs to one kernel: name it after the kernel's digest. `judge` has the last word.
     """
     verdicts = []
     for piece in pieces:
         where = folder / piece.name
-        known = once(where, functools.partial(run_piece, kernel, piece, where))
+        known = once(where, piece.key, functools.partial(_judged, judge, kernel, piece, where))
         verdicts.append(known)
         if progress is not None:
             state = f"{len(known.problems)} problems" if known.problems else "good"
             progress.say(f"{piece.name}: {state}, {known.wall_s:.0f} s")
     return verdicts
+
+
+def _judged(judge: Callable[[Verdict], Verdict] | None, kernel: Path, piece: Piece, folder: Path) -> Verdict:
+    verdict = run_piece(kernel, piece, folder)
+    return judge(verdict) if judge else verdict
 
 
 def run_piece(kernel: Path, piece: Piece, folder: Path) -> Verdict:
@@ -156,19 +172,23 @@ def run_piece(kernel: Path, piece: Piece, folder: Path) -> Verdict:
     return verdict_of(piece.name, report)
 
 
-def once(folder: Path, judge: Callable[[], Verdict]) -> Verdict:
-    """The verdict that an earlier run left in `folder`, or that of `judge`, which is left there."""
-    known = read_verdict(folder)
-    if known is None:
+def once(folder: Path, key: str, judge: Callable[[], Verdict]) -> Verdict:
+    """The good verdict that an earlier run left in `folder` under `key`, or that of `judge`, left there.
+
+    One with problems is not used again: a busy host may have been the reason.
+    """
+    known = read_verdict(folder, key)
+    if known is None or known.problems:
         known = judge()
-        write_verdict(known, folder)
+        write_verdict(known, folder, key)
     return known
 
 
-def write_verdict(verdict: Verdict, folder: Path) -> None:
+def write_verdict(verdict: Verdict, folder: Path, key: str = "") -> None:
     """Leave a verdict for a later run; it appears whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{VERDICT_NAME}"
-    temporary.write_text(json.dumps(asdict(verdict), indent=1) + "\n")
+    temporary.write_text(json.dumps({**asdict(verdict), "key": key}, indent=1) + "\n")
     temporary.rename(folder / VERDICT_NAME)
 
 
@@ -178,10 +198,12 @@ def verdict_of(name: str, report: selftests.Report) -> Verdict:
     return Verdict(name, report.problems, passed, report.skipped, report.boot.wall_s, dict(report.operations))
 
 
-def read_verdict(folder: Path) -> Verdict | None:
-    """The verdict that an earlier run left, if it came that far."""
+def read_verdict(folder: Path, key: str) -> Verdict | None:
+    """The verdict that an earlier run left under `key`, if it came that far."""
     try:
         raw = json.loads((folder / VERDICT_NAME).read_text())
+        if raw["key"] != key:
+            return None
         return Verdict(
             raw["piece"],
             tuple(raw["problems"]),

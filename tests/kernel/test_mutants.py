@@ -2,10 +2,11 @@
 
 import fnmatch
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from bench.errors import ConfigError
+from bench.errors import BuildError, ConfigError
 from bench.kernel import mutants, selftests, suite
 from bench.kernel.suite import Verdict
 
@@ -30,12 +31,57 @@ def test_every_mutant_names_a_case_that_exists(binaries):
         assert any(fnmatch.fnmatchcase(case, pattern) for case in listing.stdout.splitlines()), mutant.name
 
 
+MUTANT = mutants.Mutant(Path("01-nothing.patch"), "copies nothing", 'smoke -t "some case"', "")
+
+
+def judged(*problems):
+    return mutants.inverted(MUTANT, Verdict("mutant", problems, 0, (), 1.0)).problems
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        "smoke: nothing changed",
+        "smoke: the program as a whole: the boot ended while this ran",
+        "kernel KASAN: BUG: KASAN: in f (during smoke: some case), 2 times",
+    ],
+)
+def test_a_failure_of_its_own_program_finds_a_mutant(problem):
+    assert judged(problem, "machine panicked (log: x)") == ()
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        "machine panicked (log: x)",
+        "kernel panic: Kernel panic - not syncing: no init",
+        "kernel warning: WARNING: CPU: 0 (during memory: smoke: store)",
+        "smoke: the program as a whole: bailed out: this kernel has no REWIND",
+        "smoke: the program as a whole: no plan line; exit status 127",
+        "never began: /selftests/smoke",
+        "init did not reach its end (log: x)",
+    ],
+)
+def test_a_failure_elsewhere_does_not(problem):
+    stays, *others = judged(problem)
+    assert stays.endswith("stays green although: copies nothing")
+    assert others == [problem]
+
+
 def test_green_is_the_problem():
-    mutant = mutants.Mutant(None, "copies nothing", "smoke", "")
-    green = Verdict("mutant", (), 3, (), 1.0)
-    red = Verdict("mutant", ("smoke: nothing changed",), 2, (), 1.0)
-    assert mutants.inverted(mutant, green).problems == ("'smoke' stays green although: copies nothing",)
-    assert mutants.inverted(mutant, red).problems == ()
+    assert len(judged()) == 1
+
+
+def test_a_mutant_that_cannot_be_built_is_a_bad_verdict(tmp_path, monkeypatch):
+    def fail(step):
+        raise BuildError("patch 9999 does not apply")
+
+    monkeypatch.setattr(mutants, "ensure", fail)
+    patch = tmp_path / "01-nothing.patch"
+    patch.write_text("Subject: nothing\nTest: smoke\n\n---\n--- a/x\n+++ b/x\n")
+    (mutant,) = mutants.all_mutants(tmp_path)
+    (problem,) = mutants.run(mutant, tmp_path / "out").problems
+    assert problem == "cannot be built: patch 9999 does not apply"
 
 
 def test_a_mutant_without_a_test_is_refused(tmp_path):

@@ -1,6 +1,9 @@
 """Pieces of a run: what is run, what is not run twice, and what counts as a problem."""
 
+import dataclasses
 from pathlib import Path
+
+import pytest
 
 from bench.kernel import plan, selftests, skips, suite, tap
 from bench.kernel.boot import Boot, Ending
@@ -42,15 +45,51 @@ def test_the_short_slice_runs_every_program():
     assert ran == {f"/selftests/{name}" for name in selftests.programs()}
 
 
-def test_a_finished_piece_is_not_run_again(tmp_path, monkeypatch):
-    runs = []
+@pytest.fixture
+def runs(monkeypatch):
+    """Names of the pieces that were run; one whose name has "bad" in it fails."""
+    names = []
 
     def boot_nothing(kernel, commands, folder, **options):
-        runs.append(folder.name)
-        folder.mkdir(parents=True, exist_ok=True)
-        return report(oracle_text(store=1, total=1))
+        names.append(folder.name)
+        return report(oracle_text(store=1, total=int("bad" not in folder.name)))
 
     monkeypatch.setattr(selftests, "run", boot_nothing)
+    return names
+
+
+def test_a_verdict_with_problems_is_not_used_again(runs, tmp_path):
+    piece = suite.Piece("bad", ("/selftests/oracle -s 1",), suite.machine(), 10.0)
+    for _ in range(2):
+        (verdict,) = suite.run_pieces(Path("bzImage"), [piece], tmp_path)
+        assert verdict.problems
+    assert runs == ["bad", "bad"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"commands": ("/selftests/smoke",)}, {"limit_s": 11.0}, {"options": suite.machine(memory_mb=9)}],
+)
+def test_a_changed_piece_is_run_again(runs, tmp_path, change):
+    piece = suite.Piece("one", ("/selftests/oracle -s 1",), suite.machine(), 10.0)
+    suite.run_pieces(Path("bzImage"), [piece], tmp_path)
+    suite.run_pieces(Path("bzImage"), [piece], tmp_path)
+    suite.run_pieces(Path("bzImage"), [dataclasses.replace(piece, **change)], tmp_path)
+    assert runs == ["one", "one"]
+
+
+def test_a_judged_verdict_is_the_one_that_is_kept(runs, tmp_path):
+    piece = suite.Piece("bad", ("/selftests/oracle -s 1",), suite.machine(), 10.0)
+
+    def good(found):
+        return dataclasses.replace(found, problems=())
+
+    for _ in range(2):
+        assert suite.failed(suite.run_pieces(Path("bzImage"), [piece], tmp_path, judge=good)) == []
+    assert runs == ["bad"]
+
+
+def test_a_finished_piece_is_not_run_again(runs, tmp_path):
     pieces = suite.oracle_pieces(seed=1, operations=100_000)
     first = suite.run_pieces(Path("bzImage"), pieces[:1], tmp_path)
     again = suite.run_pieces(Path("bzImage"), pieces, tmp_path)
