@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import process
-from bench.errors import KernelPanicError
-from bench.kernel import selftests, suite
-from bench.kernel.boot import Ending, Options, boot
+from bench.errors import KernelError, KernelPanicError, RunIncompleteError
+from bench.kernel import selftests, splat, suite, tap
+from bench.kernel.boot import Boot, Ending, Options, boot
 from bench.paths import KERNEL
 
 SOURCE = KERNEL / "bench" / "idle.c"
@@ -52,7 +52,7 @@ class HookedPath:
 
 
 def measure(kernel: Path, folder: Path) -> dict[str, float]:
-    """Path -> nanoseconds an operation, on one kernel (bzImage). KernelPanicError when the boot fails."""
+    """Path -> nanoseconds an operation, on one kernel (bzImage). Raises what `figures` raises."""
     selftests.compile_programs((), folder)
     program = folder / "idle"
     argv = ["gcc", "-O2", "-static", "-pthread", "-o", str(program), str(SOURCE)]
@@ -61,21 +61,47 @@ def measure(kernel: Path, folder: Path) -> dict[str, float]:
     archive.file("/bench/idle", program.read_bytes(), 0o755)
     initramfs = archive.write(folder / "idle.cpio")
     options = Options(memory_mb=512, cpus=1, clock="instructions", cmdline="quiet")
-    done = boot(kernel, initramfs, folder, options, limit_s=LIMIT_S)
-    if done.ending is not Ending.POWERED_OFF:
-        raise KernelPanicError("the kernel did not come through its idle paths", hint=f"see {folder}")
+    return figures(boot(kernel, initramfs, folder, options, limit_s=LIMIT_S))
+
+
+def figures(done: Boot) -> dict[str, float]:
+    """What a boot measured.
+
+    Raises KernelPanicError when it ended in trouble, RunIncompleteError when the program did not come to
+    its own good end or measured nothing.
+    """
+    splats = splat.find_splats(done.console)
+    if done.ending is Ending.DIED or splats:
+        words = "; ".join(map(str, splats)) or "it panicked"
+        raise KernelPanicError(f"the kernel did not come through its idle paths: {words}")
+    if done.ending is not Ending.POWERED_OFF or tap.ALL_ENDED not in done.results.splitlines():
+        raise RunIncompleteError("the boot did not come to its end")
+    if "# program ends: status 0 signal 0 " not in done.results:
+        raise RunIncompleteError("the program failed")
     lines = [json.loads(line) for line in done.results.splitlines() if line.startswith("{")]
+    if not lines:
+        raise RunIncompleteError("nothing was measured")
     return {line["kind"]: line["ns"] for line in lines}
 
 
 def compare(without: Mapping[str, float], patched: Mapping[str, float]) -> list[HookedPath]:
-    """Both kernels' figures side by side."""
-    return [HookedPath(kind, ns, patched[kind]) for kind, ns in without.items()]
+    """Both kernels' figures side by side, where both have one."""
+    return [HookedPath(kind, ns, patched[kind]) for kind, ns in without.items() if kind in patched]
 
 
 def verdict(unpatched: Path, patched: Path, folder: Path) -> suite.Verdict:
-    """Measure both; `paths.txt` in `folder` lists all of them."""
-    paths = compare(measure(unpatched, folder / "without"), measure(patched, folder / "with"))
+    """Measure both; `paths.txt` in `folder` lists all of them. A boot that fails is a problem too."""
+    measured, problems = [], []
+    for name, kernel in (("without", unpatched), ("with", patched)):
+        try:
+            measured.append(measure(kernel, folder / name))
+        except (KernelError, RunIncompleteError) as error:
+            problems.append(f"{name} the series: {error.message} (log: {folder / name})")
+    if problems:
+        return suite.Verdict("idle-paths", tuple(problems), 0, (), 0.0)
+    without, patched_ns = measured
+    paths = compare(without, patched_ns)
     (folder / "paths.txt").write_text("".join(f"{path}\n" for path in paths))
-    slow = tuple(str(path) for path in paths if path.more > path.limit)
-    return suite.Verdict("idle-paths", slow, len(paths) - len(slow), (), 0.0)
+    slow = [str(path) for path in paths if path.more > path.limit]
+    alone = [f"{kind}: on one kernel only" for kind in sorted(without.keys() ^ patched_ns.keys())]
+    return suite.Verdict("idle-paths", (*slow, *alone), len(paths) - len(slow), (), 0.0)

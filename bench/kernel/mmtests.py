@@ -67,8 +67,15 @@ CPUS: Mapping[str, int] = {"migration": 4}
 CMDLINE = "hugepages=64"
 #: Lines outside TAP that are results all the same.
 RESULT = re.compile(r"^(?:Testing .*|.*\bpass=\d+.*|OK|Not OK|.*exit status \d+|killed by signal \d+)$")
-#: Counts that differ from boot to boot, in the names of cases.
+#: What differs from boot to boot: processors, processes, addresses in reports; counts in the names of cases.
+NUMBERS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
 COUNTS = re.compile(r"(Extra pages|extra thread faults) \d+(?: \([\d.]+%\))?")
+
+
+#: Of a test that could not be started; its line is no result.
+NOT_STARTED = "exit status 127"
+#: Once is enough: none of these may ever come of the series.
+GRAVE = re.compile(r"only with the series: (?:kernel log: |machine )")
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,10 @@ class Answer:
 
     outcomes: frozenset[str]
     wall_s: float
+    #: Cases that were run, skipped ones left out.
+    results: int
+    #: The machine came to its own end, and init to its last line.
+    ended: bool
 
 
 def programs_step(*, mirror: str = "") -> Step:
@@ -97,19 +108,44 @@ def key_of(category: str) -> str:
 
 
 def compare(unpatched: Path, patched: Path, category: str, folder: Path) -> suite.Verdict:
-    """One category on both kernels (bzImages); a difference counts when a second pair of boots has it too.
+    """One category on both kernels (bzImages), and once more where they differ or do not answer.
 
     Logs in `folder`. Raises errors of QEMU.
     """
-    kernels = {"without": unpatched, "with": patched}
-    first = {name: run(image, category, folder / name) for name, image in kernels.items()}
-    problems = differences(first["without"], first["with"])
-    if problems:
-        again = {name: run(image, category, folder / f"{name}-again") for name, image in kernels.items()}
-        problems = [line for line in problems if line in differences(again["without"], again["with"])]
-    passed = sum(line.endswith(": pass") for line in first["with"].outcomes)
-    wall_s = sum(answer.wall_s for answer in first.values())
-    return suite.Verdict(f"mm-{category}", tuple(problems), passed, (), wall_s)
+
+    def pair(suffix: str) -> tuple[Answer, Answer]:
+        answers = [
+            run(image, category, folder / f"{name}{suffix}")
+            for name, image in (("without", unpatched), ("with", patched))
+        ]
+        return answers[0], answers[1]
+
+    without, answer = pair("")
+    found = problems(without, answer)
+    if found:
+        found = lasting(found, problems(*pair("-again")))
+    passed = sum(line.endswith(": pass") for line in answer.outcomes)
+    return suite.Verdict(f"mm-{category}", tuple(found), passed, (), without.wall_s + answer.wall_s)
+
+
+def lasting(first: list[str], second: list[str]) -> list[str]:
+    """What counts of two pairs of boots: what comes twice, and what is grave at once."""
+    return [
+        line
+        for line in dict.fromkeys([*first, *second])
+        if GRAVE.match(line) or (line in first and line in second)
+    ]
+
+
+def problems(without: Answer, patched: Answer) -> list[str]:
+    """Differences, and what two kernels that agree may have in common but must not: no answer at all."""
+    found = differences(without, patched)
+    for name, answer in (("without", without), ("with", patched)):
+        if not answer.ended:
+            found.append(f"{name} the series: the boot did not come to its end")
+        elif not answer.results:
+            found.append(f"{name} the series: no test was run")
+    return found
 
 
 def differences(without: Answer, patched: Answer) -> list[str]:
@@ -130,7 +166,19 @@ def run(kernel: Path, category: str, folder: Path) -> Answer:
     )
     done = boot(kernel, initramfs, folder, options, limit_s=LIMIT_S)
     initramfs.unlink()
-    return Answer(frozenset(outcomes(done)), done.wall_s)
+    return answer_of(done)
+
+
+def answer_of(done: Boot) -> Answer:
+    """What a boot came to."""
+    read = tap.parse(done.results.splitlines())
+    cases = [case for program in read.programs for case in program.cases]
+    results = sum(
+        case.verdict is not tap.Verdict.SKIP and not any(NOT_STARTED in note for note in case.diagnostics)
+        for case in cases
+    )
+    ended = read.complete and done.ending is Ending.POWERED_OFF
+    return Answer(frozenset(outcomes(done)), done.wall_s, results, ended)
 
 
 def _initramfs(category: str, folder: Path) -> Path:
@@ -151,6 +199,7 @@ def outcomes(done: Boot) -> Iterator[str]:
             yield f"{program.command}: {number} {name}: {case.verdict.value}"
             yield from (f"{program.command}: {note}" for note in case.diagnostics if RESULT.match(note))
         yield from (f"{program.command}: {note}" for note in program.remarks if RESULT.match(note))
-    yield from (f"kernel log: {found.kind}: {found.headline}" for found in splat.find_splats(done.console))
+    for found in splat.find_splats(done.console):
+        yield f"kernel log: {found.kind}: {NUMBERS.sub('#', found.headline)}"
     if done.ending is not Ending.POWERED_OFF:
         yield f"machine {done.ending.value}"
