@@ -57,10 +57,12 @@ def kernel_cost(
     report = cost_report.kernel_cost(image, out, label=str(source), twice=not once, progress=progress)
     for line in report.errors:
         Console().print(f"refused: {line}", highlight=False, markup=False)
+    Console().print(cost_report.table(report.lines))
     for one in report.compared:
         Console().print(str(one), highlight=False, markup=False)
     for path in report.files:
         Console().print(str(path), soft_wrap=True, highlight=False)
+    report.check()
 
 
 def compare_kernels(

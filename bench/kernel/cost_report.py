@@ -6,13 +6,15 @@ import contextlib
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.errors import KernelError
+from rich.table import Table
+
+from bench.errors import KernelError, RunIncompleteError
 from bench.kernel import anchors, cost, cost_figure
-from bench.kernel.fit import Summary, summarise
+from bench.kernel.fit import BENT, Line, Summary, lines, summarise
 from bench.progress import Progress
 
 JSON_NAME = "kernel-cost.json"
@@ -36,6 +38,26 @@ class CostReport:
     errors: tuple[str, ...]
     #: Beside what others cost.
     compared: tuple[anchors.Compared, ...]
+    #: Through each sweep of a rewind.
+    lines: Mapping[str, Line]
+
+    def check(self) -> None:
+        """Raise RunIncompleteError when no checkpoint could be measured."""
+        if self.summary.checkpoint_ns is None and not self.lines and self.summary.request_rewind_ns is None:
+            raise RunIncompleteError(
+                "no figure of a checkpoint or rewind could be measured",
+                hint="; ".join(self.errors) or f"see {self.files[0]}",
+            )
+
+
+def table(lines: Mapping[str, Line]) -> Table:
+    """Intercept and slope of each sweep; a bend, which makes both mean little, is pointed out."""
+    shown = Table("rewind, by", "at zero (µs)", "each (ns)", "worst point off by", "")
+    for name, one in lines.items():
+        bend = "not a line" if one.worst_relative > BENT else ""
+        figures = (f"{one.intercept_ns / 1e3:,.1f}", f"{one.slope_ns:,.2f}", f"{one.worst_relative:.1%}")
+        shown.add_row(name, *figures, bend)
+    return shown
 
 
 def kernel_cost(
@@ -72,6 +94,7 @@ def kernel_cost(
 def write(costs: cost.Costs, folder: Path, *, label: str, repeated: bool) -> CostReport:
     """Write JSON and figures of a measured kernel."""
     summary = summarise(costs.records)
+    fitted = lines(costs.records)
     compared = tuple(anchors.compare(summary, anchors.load()))
     whole = {
         "schema": SCHEMA,
@@ -79,6 +102,7 @@ def write(costs: cost.Costs, folder: Path, *, label: str, repeated: bool) -> Cos
         "clock": "guest instructions, 1 ns each",
         "repeated_under_load": repeated,
         "summary": summary.as_dict(),
+        "lines": {name: asdict(one) for name, one in fitted.items()},
         "compared": [asdict(one) | {"ratio": one.ratio, "verdict": one.verdict} for one in compared],
         "records": list(costs.records),
     }
@@ -86,7 +110,7 @@ def write(costs: cost.Costs, folder: Path, *, label: str, repeated: bool) -> Cos
     data.write_text(json.dumps(whole, indent=1) + "\n")
     figures = [folder / name for name in FIGURE_NAMES]
     cost_figure.draw(costs.records, f"Cost of a rewind, {label} (instruction clock)", *figures)
-    return CostReport(summary, (data, *figures), tuple(costs.errors), compared)
+    return CostReport(summary, (data, *figures), tuple(costs.errors), compared, fitted)
 
 
 @contextlib.contextmanager

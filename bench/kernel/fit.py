@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -10,6 +11,18 @@ from typing import Any
 import numpy as np
 
 Record = Mapping[str, Any]
+
+
+#: A line that misses a point by more of its cost is none.
+BENT = 0.1
+#: What each axis sweeps, as its records name it.
+SIZES = {
+    "dirty": "dirty_pages",
+    "mapped": "resident_pages",
+    "regions": "regions",
+    "threads": "idle_threads",
+    "descriptors": "open_files",
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,19 @@ def steady(values: Sequence[float]) -> float:
 def sweep(records: Sequence[Record], size: str) -> list[tuple[float, float]]:
     """Points (size, steady cost of a rewind) of some records."""
     return [(float(record[size]), steady(record["rewind_ns"])) for record in records]
+
+
+def lines(records: Sequence[Record]) -> dict[str, Line]:
+    """The line through each sweep of a rewind, by "axis, kind"; sweeps with one size are left out."""
+    sweeps: dict[str, list[Record]] = {}
+    for record in records:
+        if "error" not in record and record.get("axis") in SIZES:
+            sweeps.setdefault(f"{record['axis']}, {record['kind']}", []).append(record)
+    found = {}
+    for name, points in sweeps.items():
+        with contextlib.suppress(ValueError):
+            found[name] = line(sweep(points, SIZES[name.partition(",")[0]]))
+    return found
 
 
 def summarise(records: Sequence[Record]) -> Summary:

@@ -1,9 +1,14 @@
 """Cost figures: the results channel read, lines fitted, boots compared, the figure drawn."""
 
-import pytest
+import dataclasses
+import io
+import json
 
-from bench.errors import ConfigError
-from bench.kernel import anchors, cost, cost_figure
+import pytest
+from rich.console import Console
+
+from bench.errors import ConfigError, KernelPanicError, RunIncompleteError
+from bench.kernel import anchors, cost, cost_figure, cost_report
 from bench.kernel.boot import Boot, Ending
 from bench.kernel.fit import line, steady, summarise
 
@@ -38,6 +43,48 @@ def test_a_line_is_found_exactly():
 
 def test_a_bend_shows_in_the_residual():
     assert line([(0, 100), (1, 100), (2, 400)]).worst_relative > 0.2
+
+
+def sweep(kind, *costs_ns):
+    return [
+        {
+            "axis": "dirty",
+            "kind": kind,
+            "dirty_pages": n,
+            "rewind_ns": [ns, ns],
+            "request_ns": [1],
+            "checkpoint_ns": 5,
+        }
+        for n, ns in enumerate(costs_ns)
+    ]
+
+
+def test_the_table_has_each_sweep_and_points_out_a_bend(tmp_path):
+    records = [*sweep("fixed", 1000, 1600, 2200), *sweep("sliding", 100, 100, 400), *sweep("one-new", 7)]
+    report = cost_report.write(boot_of(records), tmp_path, label="x", repeated=False)
+    assert json.loads(report.files[0].read_text())["lines"]["dirty, fixed"]["slope_ns"] == pytest.approx(600)
+    console = Console(width=100, file=io.StringIO())
+    console.print(cost_report.table(report.lines))
+    rows = [row for row in console.file.getvalue().splitlines() if "dirty, " in row]
+    assert ["not a line" in row for row in rows] == [False, True]
+    assert "600.00" in rows[0]
+    report.check()
+
+
+def test_a_run_in_which_all_was_refused_fails(tmp_path):
+    records = [{"axis": "baselines", "copy_ns": 500.0}, {"axis": "dirty", "error": "Invalid argument"}]
+    report = cost_report.write(boot_of(records), tmp_path, label="x", repeated=False)
+    with pytest.raises(RunIncompleteError) as caught:
+        report.check()
+    assert "dirty: Invalid argument" in caught.value.hint
+
+
+def test_a_complaint_of_the_kernel_spoils_its_figures(tmp_path):
+    quiet = Boot("", CHANNEL, Ending.POWERED_OFF, 1.0, tmp_path)
+    assert cost.costs_of(quiet).records
+    loud = dataclasses.replace(quiet, console="[ 1.0] BUG: Bad page state in process python3")
+    with pytest.raises(KernelPanicError, match="Bad page state"):
+        cost.costs_of(loud)
 
 
 def test_one_size_is_no_line():
