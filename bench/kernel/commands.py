@@ -20,12 +20,20 @@ KernelOption = Annotated[
 def kernel_test(
     full: Annotated[bool, typer.Option(help="Everything, in pieces that can be resumed; hours.")] = False,
     seed: Annotated[int, typer.Option(help="Of the random programs.")] = 1,
+    replay: Annotated[
+        str,
+        typer.Option(help='Only this random program, made small when it fails: "oracle -s 7 -g 20 -o 60".'),
+    ] = "",
 ) -> None:
     """Build the kernel's variants, boot each with the self-tests, and judge."""
     from bench.kernel import plan
     from bench.progress import Progress
 
     progress = Progress()
+    if replay:
+        line = plan.replay(replay, progress)
+        Console().print(line, highlight=False, markup=False, soft_wrap=True)
+        return
     verdicts = plan.run(full=full, seed=seed, progress=progress)
     for verdict in verdicts:
         Console().print(summary_of(verdict), highlight=False, markup=False)

@@ -12,6 +12,7 @@ from bench.build.kernel import Kernel, Variant, kernel_step
 from bench.build.step import Step, ensure
 from bench.errors import KernelError
 from bench.kernel import idle, mmtests, mutants, selftests, soak, suite, tap
+from bench.kernel import replay as replaying
 from bench.kernel.boot import Options
 from bench.kernel.suite import Piece, Verdict
 from bench.paths import KERNEL, cache_dir
@@ -142,6 +143,24 @@ def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) 
         verdicts += _beside_unpatched(seed, progress)
         verdicts += _soak_and_mutants(seed, progress)
     return verdicts
+
+
+def replay(text: str, progress: Progress) -> str:
+    """Run one random program on the release kernel and say that it passed.
+
+    Raises SelftestError with the smallest program that still fails, and ConfigError for no such command.
+    """
+    program = replaying.parse(text)
+    with progress.stage("build kernel release"):
+        image = Kernel(ensure(kernel_step("release"))).image
+    folder = cache_dir() / "kernel-tests" / "replay"
+    found = replaying.replay(image, program, folder, progress)
+    if found.smallest is None:
+        return f"oracle {program.arguments}: passed"
+    raise SelftestError(
+        "\n  ".join([f"oracle {program.arguments} fails:", *found.verdict.problems]),
+        hint=f"the smallest that still fails: oracle {found.smallest.arguments}",
+    )
 
 
 def _beside_unpatched(seed: int, progress: Progress) -> list[Verdict]:

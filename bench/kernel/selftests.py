@@ -24,6 +24,7 @@ COMPILE_S = 120.0
 #: A swap area, and a disk for direct I/O.
 DISKS_MB = (256, 64)
 OPERATIONS = re.compile(r"^operations (?P<kind>\w+) (?P<count>\d+)$")
+NOTHING_DONE = "a random program did nothing"
 #: So many random operations must have met every kind.
 ENOUGH_OPERATIONS = 3000
 
@@ -84,7 +85,7 @@ class Report:
     def _random_problems(self) -> Iterator[str]:
         for program in self.results.programs:
             if program.name == "oracle" and not program.failures and not _operations(program)["total"]:
-                yield f"a random program did nothing: {program.command}"
+                yield f"{NOTHING_DONE}: {program.command}"
         counts = self.operations
         if counts["total"] >= ENOUGH_OPERATIONS:
             yield from (f"no random program did '{kind}'" for kind, count in counts.items() if not count)

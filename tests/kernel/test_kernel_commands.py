@@ -23,3 +23,8 @@ def test_what_was_skipped_is_said():
         "short: 7 passed, 1 skipped, 0 problems",
         "  skipped: trace: a refusal",
     ]
+
+
+def test_a_replay_of_what_is_no_random_program():
+    with pytest.raises(ConfigError, match="no random program"):
+        commands.kernel_test(replay="memory -s 1")

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-from bench.kernel import plan, selftests, suite, tap
+import pytest
+
+from bench.build.step import Product
+from bench.kernel import plan, selftests, shrink, suite, tap
 from bench.kernel.boot import Boot, Ending
+from bench.progress import Progress
 
 ABSENT = """# program begins: /selftests/smoke
 {line}
@@ -27,3 +31,16 @@ def test_a_program_that_cannot_run_proves_nothing():
     problems = absent("# cannot run /selftests/smoke: No such file or directory", 127).problems
     assert problems[-1] == "a kernel without the facility did not say that it has none"
     assert len(absent("Bail out! process 77 cannot be killed").problems) == 2
+
+
+def test_a_replay_that_fails_ends_in_the_smallest_command(tmp_path, monkeypatch):
+    bad = suite.Verdict("replay", ("oracle: random program",), 0, (), 1.0)
+    small = shrink.Program(seed=1, generations=1, per_generation=1)
+    (tmp_path / "vmlinuz").write_bytes(b"")
+    monkeypatch.setattr(plan, "ensure", lambda _: Product("kernel", "0", tmp_path))
+    monkeypatch.setattr(plan.replaying, "replay", lambda *_: plan.replaying.Replay(bad, small))
+    with pytest.raises(plan.SelftestError) as caught:
+        plan.replay("oracle -s 1 -g 20 -o 60", Progress())
+    assert small.arguments in caught.value.hint
+    monkeypatch.setattr(plan.replaying, "replay", lambda *_: plan.replaying.Replay(bad, None))
+    assert plan.replay("oracle -s 1 -g 20 -o 60", Progress()).endswith("passed")

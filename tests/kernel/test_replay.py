@@ -1,0 +1,50 @@
+"""Replaying a random program: its command line read, and a failing one made small; no boot."""
+
+import dataclasses
+
+import pytest
+
+from bench.errors import ConfigError
+from bench.kernel import replay, suite
+from bench.kernel.shrink import Program
+
+GOOD = suite.Verdict("replay", (), 1, (), 1.0)
+BAD = suite.Verdict("replay", ("oracle: random program",), 0, (), 1.0)
+
+
+def test_a_line_of_a_log_is_understood():
+    program = Program(seed=7, generations=3, per_generation=5, flags=4, kinds=0x18, skip_first=0, skip_last=9)
+    assert replay.parse(f"oracle {program.arguments}") == program
+    assert replay.parse(f"REWIND_FLAGS=4 REWIND_SEED=7 /selftests/oracle {program.arguments}") == program
+    (line,) = replay.piece_of(program).commands
+    assert replay.parse(line) == program
+    assert replay.parse("REWIND_FLAGS=4 REWIND_SEED=9 oracle") == dataclasses.replace(
+        replay.DEFAULT, seed=9, flags=4
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "memory -s 1", "oracle -s many", "oracle -z 1", "oracle -x 5", "oracle -f none"]
+)
+def test_anything_else_is_refused(text):
+    with pytest.raises(ConfigError, match="--replay"):
+        replay.parse(text)
+
+
+def test_a_failing_program_is_made_small():
+    def run(program):
+        return BAD if program.generations >= 3 and program.kinds & 0x10 else GOOD
+
+    found = replay.judge(Program(seed=1, generations=20, per_generation=60), run)
+    assert found.verdict == BAD
+    assert found.smallest.generations == 3
+    assert found.smallest.kinds == 0x10
+
+
+def test_one_that_passes_is_left_alone():
+    assert replay.judge(replay.DEFAULT, lambda _: GOOD) == replay.Replay(GOOD, None)
+
+
+def test_a_program_of_which_nothing_is_left_does_not_fail():
+    nothing = dataclasses.replace(BAD, problems=("a random program did nothing: oracle -k 0",))
+    assert not replay.fails(nothing)
