@@ -7,6 +7,7 @@ Built without modules in a toolchain root of Debian 12, so that the compiler is 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,6 +43,8 @@ TOOLS = (
     "xz-utils",
     SOURCE_PACKAGE,
 )
+#: Where the first file of a patch begins.
+DIFFERENCE = re.compile(rb"^(?:diff --git |--- \S.*\n\+\+\+ )", re.MULTILINE)
 TOOLCHAIN = Root("apt", TOOLS)
 TOOLCHAIN_TAR = "toolchain.tar"
 #: A fixed user, host and date: the same inputs give the same bytes.
@@ -111,6 +114,11 @@ class Kernel:
         return self.product.file("release").read_text().strip()
 
 
+def series_of(folder: Path) -> tuple[Path, ...]:
+    """The patches of a folder, in order; a file without a difference, such as a cover letter, is none."""
+    return tuple(path for path in sorted(folder.glob("*.patch")) if DIFFERENCE.search(path.read_bytes()))
+
+
 def toolchain_step(*, mirror: str = "") -> Step:
     """The root file system that kernels are built in, with the kernel's source."""
 
@@ -128,7 +136,7 @@ def fragments(variant: Variant, patches: Path | None) -> tuple[Path, ...]:
     names = ["base", "docker"]
     if variant == "debug":
         names.append("debug")
-    if patches is not None and variant in ("release", "debug") and any(patches.glob("*.patch")):
+    if patches is not None and variant in ("release", "debug") and series_of(patches):
         names.append("rewind")
     return tuple(KERNEL / "configs" / f"{name}.config" for name in names)
 
@@ -144,7 +152,7 @@ def kernel_step(
     """A kernel as a build step; `Kernel(ensure(step))` is the product.
 
     `source` is a kernel tree of yours instead of Debian's, used as it is (no patches of ours unless
-    `patches` names a folder); `patches` is a folder of *.patch instead of kernel/patches;
+    `patches` names a folder); `patches` is a folder of *.patch, a whole series, instead of kernel/patches;
     `extra_config` is one more fragment, which wins.
     """
     for folder in (source, patches):
@@ -152,7 +160,7 @@ def kernel_step(
             raise ConfigError([f"{folder} is not a folder"], hint="name a kernel tree or a folder of patches")
     if patches is None and source is None:
         patches = KERNEL / "patches"
-    series = () if variant == "unpatched" or patches is None else tuple(sorted(patches.glob("*.patch")))
+    series = () if variant == "unpatched" or patches is None else series_of(patches)
     config = "".join(path.read_text() for path in fragments(variant, patches)) + extra_config
     identity = digest_of({"config": config, "patches": list(series), "source": source, "variant": variant})
     name = MARK if variant == "release" else f"{MARK}-{variant}"

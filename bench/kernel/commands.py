@@ -11,9 +11,12 @@ from rich.console import Console
 if TYPE_CHECKING:
     from bench.kernel.suite import Verdict
 
+WHOLE = "the whole series, on Debian's linux-source-6.12"
 KernelOption = Annotated[
     Path | None,
-    typer.Option(help="A folder of patches, a kernel tree, or a bzImage (default: kernel/patches)."),
+    typer.Option(
+        help=f"A folder of patches ({WHOLE}), a kernel tree, or a bzImage (default: kernel/patches)."
+    ),
 ]
 
 
@@ -74,12 +77,17 @@ def kernel_cost(
 
 
 def compare_kernels(
-    kernel: Annotated[Path, typer.Option(help="The new one: a folder of patches, a tree, or a bzImage.")],
+    kernel: Annotated[
+        Path, typer.Option(help=f"The new one: a folder of patches ({WHOLE}), a tree, or a bzImage.")
+    ],
     against: KernelOption = None,
     out: Annotated[Path, typer.Option(help="Where JSON, Markdown and JUnit go.")] = Path("results/regress"),
     thresholds: Annotated[Path | None, typer.Option(help="Limits (default: configs/regress.toml).")] = None,
 ) -> None:
-    """Compare two kernels; the exit status says whether the new one is worse."""
+    """Compare two kernels; the exit status says whether the new one is worse.
+
+    Under nox, relative paths begin at the folder of noxfile.py.
+    """
     from bench.kernel import regress, regress_report
     from bench.kernel import thresholds as limits
     from bench.paths import CONFIGS, KERNEL

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.build.digest import digest_of
-from bench.build.kernel import Kernel, Variant, kernel_step
+from bench.build.kernel import Kernel, Variant, kernel_step, series_of
 from bench.build.step import Step, ensure
 from bench.errors import KernelError
 from bench.kernel import idle, mmtests, mutants, selftests, soak, suite, tap
@@ -51,7 +51,7 @@ class Plan:
 
 def has_series() -> bool:
     """True when there are patches to test."""
-    return any((KERNEL / "patches").glob("*.patch"))
+    return bool(series_of(KERNEL / "patches"))
 
 
 def debug_piece(programs: Sequence[str] = DEBUG_PROGRAMS, *, seed: int = 1) -> Piece:

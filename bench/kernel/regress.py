@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.build.kernel import Kernel, kernel_step
+from bench.build.kernel import Kernel, kernel_step, series_of
 from bench.build.step import ensure
 from bench.errors import ConfigError, KernelError
 from bench.kernel import cost, suite
@@ -90,14 +90,14 @@ def image_of(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    if path.is_dir() and any(path.glob("*.patch")):
+    if path.is_dir() and series_of(path):
         return Kernel(ensure(kernel_step("release", patches=path.resolve()))).image
     if (path / "Kconfig").is_file() and (path / "Makefile").is_file():
         facility = (KERNEL / "configs" / "rewind.config").read_text() if _has_facility(path) else ""
         return Kernel(ensure(kernel_step("release", source=path.resolve(), extra_config=facility))).image
     raise ConfigError(
         [f"{path}: neither a folder of patches, nor a kernel tree, nor a kernel image"],
-        hint="give a folder with *.patch files, a kernel source tree, or a bzImage",
+        hint="give a folder with the patches of a whole series, a kernel source tree, or a bzImage",
     )
 
 

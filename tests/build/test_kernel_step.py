@@ -2,15 +2,18 @@
 
 import pytest
 
-from bench.build.kernel import VARIANTS, kernel_step
+from bench.build.kernel import VARIANTS, kernel_step, series_of
 from bench.errors import ConfigError
+from bench.paths import KERNEL
+
+PATCH = "Subject: a\n\n---\n--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+{}\n"
 
 
 @pytest.fixture
 def patches(tmp_path):
     folder = tmp_path / "patches"
     folder.mkdir()
-    (folder / "0001-a.patch").write_text("one")
+    (folder / "0001-a.patch").write_text(PATCH.format("one"))
     return folder
 
 
@@ -29,7 +32,7 @@ def test_each_variant_is_its_own_product(patches):
 
 def test_a_changed_patch_changes_digest_and_release(patches):
     before = kernel_step(patches=patches)
-    (patches / "0001-a.patch").write_text("two")
+    (patches / "0001-a.patch").write_text(PATCH.format("two"))
     after = kernel_step(patches=patches)
     assert before.digest != after.digest
     assert local_version(before) != local_version(after)
@@ -38,8 +41,20 @@ def test_a_changed_patch_changes_digest_and_release(patches):
 
 def test_unpatched_ignores_patches(patches):
     before = kernel_step("unpatched", patches=patches)
-    (patches / "0002-b.patch").write_text("more")
+    (patches / "0002-b.patch").write_text(PATCH.format("more"))
     assert kernel_step("unpatched", patches=patches).digest == before.digest
+
+
+def test_a_cover_letter_is_no_patch(patches):
+    before = kernel_step(patches=patches)
+    (patches / "0000-cover-letter.patch").write_text("Subject: [PATCH 0/1] all\n\n---\n a | 1 +\n-- \n2.39\n")
+    assert kernel_step(patches=patches).digest == before.digest
+    (patches / "0001-a.patch").unlink()
+    assert "CONFIG_REWIND=y" not in config(kernel_step("release", patches=patches))
+
+
+def test_every_patch_of_ours_is_one():
+    assert series_of(KERNEL / "patches") == tuple(sorted((KERNEL / "patches").glob("*.patch")))
 
 
 def test_facility_is_configured_only_where_it_is_patched_in(patches, tmp_path):
