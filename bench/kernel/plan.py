@@ -27,7 +27,8 @@ DEBUG_PROGRAMS = ("smoke", "abi", "regions", "descendants", "lifecycle", "thread
 DEBUG_LIMIT_S = 2400.0
 #: ... and so is each case, whose time limit is one for a release kernel.
 DEBUG_PATIENCE = "REWIND_PATIENCE=8"
-
+#: Flag of both calls, in debug kernels: a page that differs from its hash is a line in the log (splat.py).
+VERIFY = 1 << 5
 
 #: What the only program has to say on a kernel without the facility.
 ABSENT = f"smoke: {tap.WHOLE}: bailed out: this kernel has no REWIND"
@@ -61,10 +62,17 @@ def debug_piece(programs: Sequence[str] = DEBUG_PROGRAMS, *, seed: int = 1) -> P
 
 
 def debug_slice(*, seed: int = 1) -> Piece:
-    """A few minutes of it, for each change."""
+    """A few minutes of it, for each change; some with each page compared with its hash."""
     commands = [suite.command(name, seed=seed) for name in ("smoke", "regions", "trace", "faults")]
     commands.append(suite.command("oracle", f"-s {seed} -g 5 -o 40"))
-    return _debug_piece("debug-slice", _patient(commands))
+    return _debug_piece("debug-slice", (*_patient(commands), *verify_piece(seed=seed).commands))
+
+
+def verify_piece(*, seed: int = 1) -> Piece:
+    """The kernel's own comparison, of the pages that the portrait leaves out too."""
+    commands = [suite.command(name, flags=VERIFY, seed=seed) for name in ("smoke", "layout")]
+    commands.append(suite.command("oracle", f"-s {seed + 1} -g 5 -o 40", flags=VERIFY, seed=seed + 1))
+    return _debug_piece("debug-verify", _patient(commands))
 
 
 def faults_piece(*, seed: int = 1) -> Piece:
@@ -103,7 +111,7 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
     release, debug = kernel_step("release"), kernel_step("debug")
     short = (
         Plan("release", release, suite.short_pieces(seed=seed)),
-        Plan("debug", debug, (debug_piece(seed=seed),)),
+        Plan("debug", debug, (debug_piece(seed=seed), verify_piece(seed=seed))),
     )
     if not full:
         return short

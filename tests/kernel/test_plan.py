@@ -7,6 +7,7 @@ import pytest
 from bench.build.step import Product
 from bench.kernel import plan, selftests, shrink, suite, tap
 from bench.kernel.boot import Boot, Ending
+from bench.paths import KERNEL
 from bench.progress import Progress
 
 ABSENT = """# program begins: /selftests/smoke
@@ -44,3 +45,13 @@ def test_a_replay_that_fails_ends_in_the_smallest_command(tmp_path, monkeypatch)
     assert small.arguments in caught.value.hint
     monkeypatch.setattr(plan.replaying, "replay", lambda *_: plan.replaying.Replay(bad, None))
     assert plan.replay("oracle -s 1 -g 20 -o 60", Progress()).endswith("passed")
+
+
+def test_the_debug_kernel_compares_pages_with_their_hashes():
+    verifying = [line for line in plan.debug_slice().commands if f"REWIND_FLAGS={plan.VERIFY} " in line]
+    assert {"smoke", "oracle"} <= {program_of(line) for line in verifying}
+    assert "CONFIG_REWIND_DEBUG=y" in (KERNEL / "configs" / "debug.config").read_text().splitlines()
+
+
+def program_of(line):
+    return line.partition("/selftests/")[2].split()[0]
