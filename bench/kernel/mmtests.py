@@ -70,10 +70,8 @@ RESULT = re.compile(r"^(?:Testing .*|.*\bpass=\d+.*|OK|Not OK|.*exit status \d+|
 #: What differs from boot to boot: processors, processes, addresses in reports; counts in the names of cases.
 NUMBERS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
 COUNTS = re.compile(r"(Extra pages|extra thread faults) \d+(?: \([\d.]+%\))?")
-
-
-#: Of a test that could not be started; its line is no result.
-NOT_STARTED = "exit status 127"
+#: Of a test that could not be started, or skips itself without a plan; its line is no result.
+NOT_RUN = re.compile(r"exit status (?:4|127)$")
 #: Once is enough: none of these may ever come of the series.
 GRAVE = re.compile(r"only with the series: (?:kernel log: |machine )")
 
@@ -174,7 +172,7 @@ def answer_of(done: Boot) -> Answer:
     read = tap.parse(done.results.splitlines())
     cases = [case for program in read.programs for case in program.cases]
     results = sum(
-        case.verdict is not tap.Verdict.SKIP and not any(NOT_STARTED in note for note in case.diagnostics)
+        case.verdict is not tap.Verdict.SKIP and not any(map(NOT_RUN.search, case.diagnostics))
         for case in cases
     )
     ended = read.complete and done.ending is Ending.POWERED_OFF

@@ -73,7 +73,7 @@ NOT_STARTED = """# program begins: /mm/cow
 """
 
 
-@pytest.mark.parametrize("text", [EMPTY, SKIPPED, NOT_STARTED])
+@pytest.mark.parametrize("text", [EMPTY, SKIPPED, NOT_STARTED, NOT_STARTED.replace("status 127", "status 4")])
 def test_two_kernels_that_answer_nothing_do_not_agree(monkeypatch, tmp_path, text):
     nothing = answer(6, text=text)
     found = verdict(monkeypatch, tmp_path, *[nothing] * 4)
