@@ -25,6 +25,7 @@ COMPILE_S = 120.0
 DISKS_MB = (256, 64)
 OPERATIONS = re.compile(r"^operations (?P<kind>\w+) (?P<count>\d+)$")
 NOTHING_DONE = "a random program did nothing"
+KIND_MISSED = "no random program did"
 #: So many random operations must have met every kind.
 ENOUGH_OPERATIONS = 3000
 
@@ -88,7 +89,7 @@ class Report:
                 yield f"{NOTHING_DONE}: {program.command}"
         counts = self.operations
         if counts["total"] >= ENOUGH_OPERATIONS:
-            yield from (f"no random program did '{kind}'" for kind, count in counts.items() if not count)
+            yield from (f"{KIND_MISSED} '{kind}'" for kind, count in counts.items() if not count)
 
 
 def _named(case: tap.Case) -> str:

@@ -45,6 +45,9 @@ def test_one_that_passes_is_left_alone():
     assert replay.judge(replay.DEFAULT, lambda _: GOOD) == replay.Replay(GOOD, None)
 
 
-def test_a_program_of_which_nothing_is_left_does_not_fail():
-    nothing = dataclasses.replace(BAD, problems=("a random program did nothing: oracle -k 0",))
-    assert not replay.fails(nothing)
+@pytest.mark.parametrize(
+    "problem", ["a random program did nothing: oracle -k 0", "no random program did 'seal'"]
+)
+def test_a_program_that_leaves_operations_out_does_not_fail_by_that(problem):
+    assert not replay.fails(dataclasses.replace(BAD, problems=(problem,)))
+    assert replay.fails(dataclasses.replace(BAD, problems=(problem, "oracle: random program")))
