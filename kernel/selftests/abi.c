@@ -21,6 +21,8 @@
 #define SIBLING_ONLY	"sibling-only"		/* argument: make one, which ends at once */
 #define CHECKPOINT_ONLY	"checkpoint-only"	/* argument: try one, and exit with its errno */
 
+#define REWIND_ONLY	"rewind-only"		/* the same with a rewind */
+
 #define SYSCTL	"/proc/sys/vm/rewind"
 
 /* ---- permission ------------------------------------------------------- */
@@ -268,36 +270,64 @@ static void vfork_child(long unused, long unused2)
 	}
 }
 
-static void under_ptrace(long unused, long unused2)
+static void expect_traced(long error)
 {
+	char reason[256];
+
+	expect_eq(error, -EOPNOTSUPP);
+	refusal_reason(reason, sizeof(reason));
+	if (strncmp(reason, "a thread is being traced", 24))
+		fail("refused for: %s", reason);
+}
+
+/* Asks to be traced before its checkpoint; the tracer lets go at the second stop. */
+static void traced_first(void)
+{
+	expect_eq(ptrace(PTRACE_TRACEME, 0, NULL, NULL), 0);
+	raise(SIGSTOP);
+	expect_traced(sys_checkpoint(call_flags));
+	expect_eq(sys_rewind(call_flags), -ENODATA);
+	raise(SIGSTOP);
+	expect_eq(sys_checkpoint(call_flags), 0);
+	_exit(CASE_PASS);
+}
+
+/* And after it: the rewind is refused and changes nothing, until the tracer lets go. */
+static void traced_later(void)
+{
+	char *page = anon(1, 'a');
+	long gen = sys_checkpoint(call_flags);
+
+	expect(gen >= 0);
+	expect_filled(page, 1, 'a');
+	if (gen)
+		_exit(CASE_PASS);
+	page[5] = 'T';
+	expect_eq(ptrace(PTRACE_TRACEME, 0, NULL, NULL), 0);
+	raise(SIGSTOP);
+	expect_traced(sys_rewind(call_flags));
+	expect_eq(page[5], 'T');
+	raise(SIGSTOP);
+	rewind_now();
+}
+
+static void under_ptrace(long body, long unused)
+{
+	int status, stops = 0;
 	pid_t pid = fork();
-	int status;
 
-	if (pid == 0) {
-		char *page = anon(1, 'a');
-		long gen;
-
-		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		raise(SIGSTOP);
-		gen = sys_checkpoint(0);
-		if (gen < 0)
-			_exit(gen == -EOPNOTSUPP || gen == -EBUSY ? 0 : 1);
-		if (page[5] != 'a')
-			_exit(2);
-		if (gen == 3)
-			_exit(0);
-		page[5] = 'T';
-		_exit(sys_rewind(0) == -EOPNOTSUPP ? 0 : 3);
+	if (pid == 0)
+		((void (*)(void))body)();
+	expect(waitpid(pid, &status, 0) == pid);
+	/* Each system call stops it, too. */
+	for (int i = 0; i < 100 && WIFSTOPPED(status) && stops < 2; i++) {
+		stops += WSTOPSIG(status) == SIGSTOP;
+		ptrace(stops < 2 ? PTRACE_SYSCALL : PTRACE_DETACH, pid, NULL, NULL);
+		if (stops < 2)
+			expect(waitpid(pid, &status, 0) == pid);
 	}
-	waitpid(pid, &status, 0);
-	for (int i = 0; i < 100 && WIFSTOPPED(status); i++) {
-		ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
-		waitpid(pid, &status, 0);
-	}
-	if (WIFSTOPPED(status)) {
-		kill(pid, SIGKILL);
-		fail("still running after 100 system calls");
-	}
+	expect_eq(stops, 2);
+	expect(waitpid(pid, &status, 0) == pid);
 	expect_eq(status, 0);
 }
 
@@ -407,23 +437,6 @@ static void at_the_limit_of_memory(long unused, long unused2)
 		fail("status %#x", status);
 }
 
-static void exec_drops_it(long unused, long unused2)
-{
-	char *arguments[] = { "/selftests/abi", "-t", "nothing at all", NULL };
-	int status;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		if (sys_checkpoint(0))
-			_exit(9);
-		dup2(open("/dev/null", O_WRONLY), 1);
-		execv(arguments[0], arguments);
-		_exit(8);
-	}
-	waitpid(pid, &status, 0);
-	expect_eq(status, 0);
-}
-
 static int can_be_read(const char *path)
 {
 	char byte;
@@ -463,6 +476,14 @@ static int status_of_exec(long flags, char *argument)
 	}
 	expect(waitpid(pid, &status, 0) == pid);
 	return status;
+}
+
+static void exec_drops_it(long unused, long unused2)
+{
+	int status = status_of_exec(call_flags, REWIND_ONLY);
+
+	expect(WIFEXITED(status));
+	expect_eq(WEXITSTATUS(status), ENODATA);
 }
 
 /* A program that took no checkpoint has the system's own rules for children again. */
@@ -594,7 +615,8 @@ int main(int argc, char **argv)
 		{ "the sysctl switches it off", switched_off, 0, 0, 0, 0 },
 		{ "checkpoint from signal handlers", checkpoint_from_handlers, 0, 0, 0, 0 },
 		{ "from a vfork child", vfork_child, 0, 0, 0, 0 },
-		{ "under ptrace", under_ptrace, 0, 0, 0, 0 },
+		{ "checkpoint under ptrace", under_ptrace, (long)traced_first, 0, 0, 0 },
+		{ "rewind under ptrace", under_ptrace, (long)traced_later, 0, 0, 0 },
 		{ "rewind in all threads at once", all_threads_at_once, 8, 0, 0, 60 },
 		{ "at the limit of processes", at_the_limit_of_processes, 0, 0, 0, 0 },
 		{ "at the limit of memory", at_the_limit_of_memory, 0, 0, 0, 60 },
@@ -611,6 +633,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], CHECKPOINT_ONLY))
 		return -sys_checkpoint(0);
+	if (argc == 2 && !strcmp(argv[1], REWIND_ONLY))
+		return -sys_rewind(0);
 	if (argc == 2 && !strcmp(argv[1], SIBLING_ONLY))
 		return syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) < 0;
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
