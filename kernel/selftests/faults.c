@@ -172,6 +172,8 @@ static void every_allocation(long where, long unused)
 			continue;
 		fail("allocation %ld: status %#x", n, status);
 	}
+	if (n == LIMIT)
+		fail("the end was not reached with %d allocations", LIMIT);
 	diag("  %ld allocations failed in turn", n - 1);
 	if (n < 3)
 		fail("no allocation was made to fail");
