@@ -2,6 +2,7 @@
 /* Signals and timers: masks, dispositions, what is pending, alternate stack. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -200,23 +201,65 @@ static void within_handler(long unused, long unused2)
 }
 
 /* The order to stop comes from outside: no rewind may swallow it. */
-static void kill_from_outside(long number, long unused)
+static void order_from_outside(long unused, long unused2)
 {
+	sigset_t waiting;
 	long gen;
 
 	block(SIGTERM);
 	gen = checkpoint_plain();
 	if (gen == 0) {
-		expect(other_kill(number) == 0);
+		expect(other_kill(SIGTERM) == 0);
 		rewind_now();
 	}
-	if (number == SIGTERM) {
-		sigset_t waiting;
+	sigpending(&waiting);
+	if (!sigismember(&waiting, SIGTERM))
+		fail("SIGTERM from outside was dropped");
+}
 
-		sigpending(&waiting);
-		if (!sigismember(&waiting, SIGTERM))
-			fail("SIGTERM from outside was dropped");
+/* Is that thread in that system call, asleep? */
+static int is_in_call(pid_t pid, long number)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	return read_long(path) == number;
+}
+
+static volatile int started;
+
+/* It waits for a child that shares its memory, where no signal but SIGKILL reaches it. */
+static void *wait_for_vfork(void *unused)
+{
+	if (vfork() == 0) {
+		started = 1;
+		for (;;)
+			pause();
 	}
+	return NULL;
+}
+
+static void kill_when_in_rewind(pid_t pid)
+{
+	while (!is_in_call(pid, NR_REWIND))
+		usleep(1000);
+	kill(pid, SIGKILL);
+	_exit(0);
+}
+
+/* Killed while it waits for a thread that does not come: not when the time for that is up. */
+static void killed_in_rendezvous(long unused, long unused2)
+{
+	pthread_t thread;
+	pid_t self = getpid();
+
+	expect(checkpoint_plain() == 0);
+	expect(pthread_create(&thread, NULL, wait_for_vfork, NULL) == 0);
+	while (!started)
+		usleep(1000);
+	if (fork() == 0)
+		kill_when_in_rewind(self);
+	rewind_now();
 }
 
 static void timer_before_the_checkpoint(long unused, long unused2)
@@ -292,8 +335,8 @@ int main(int argc, char **argv)
 		{ "rewind from a handler", from_handler, 0, 0, 0, 0 },
 		{ "rewind from a handler on the alternate stack", from_handler, 1, 0, 0, 0 },
 		{ "checkpoint within a handler", within_handler, 0, 0, 0, 0 },
-		{ "SIGTERM from outside", kill_from_outside, SIGTERM, 0, 0, 0 },
-		{ "SIGKILL from outside", kill_from_outside, SIGKILL, 0, EXPECT_SIGKILL, 0 },
+		{ "SIGTERM from outside", order_from_outside, 0, 0, 0, 0 },
+		{ "SIGKILL in the rendezvous", killed_in_rendezvous, 0, 0, EXPECT_SIGKILL, 0 },
 		{ "a signal that a timer has sent", signal_of_a_timer, 0, 0, 0, 0 },
 		{ "a timer that ran at the checkpoint", timer_before_the_checkpoint, 0, 0, 0, 0 },
 		{ "a timer that had expired at the checkpoint", expired_before_the_checkpoint, 0, 0, 0, 0 },
