@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -444,6 +446,59 @@ static void later_threads_go(long processes, long unused)
 	expect_lives_keep_nothing(processes, life_of_a_later_thread);
 }
 
+static volatile pid_t vfork_child;
+
+static void *wait_for_vfork(void *unused)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		vfork_child = getpid();
+		for (;;)
+			pause();
+	}
+	waitpid(pid, NULL, 0);
+	vfork_child = 0;
+	return NULL;
+}
+
+static long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Nothing but the child's end wakes such a thread: given up after two seconds, all as it was. */
+static void a_thread_waits_for_vfork(long unused, long unused2)
+{
+	char *page = anon(1, 'a'), reason[256];
+	long gen = checkpoint_plain(), begin;
+	pthread_t thread;
+
+	expect_filled(page, 1, 'a');
+	if (gen)
+		return;
+	expect(pthread_create(&thread, NULL, wait_for_vfork, NULL) == 0);
+	while (!vfork_child)
+		usleep(1000);
+	page[5] = 'T';
+	begin = now_ms();
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	begin = now_ms() - begin;
+	if (begin < 1900 || begin > 4000)
+		fail("refused after %ld ms", begin);
+	refusal_reason(reason, sizeof(reason));
+	if (strncmp(reason, "a thread does not answer", 24))
+		fail("refused for: %s", reason);
+	expect_eq(page[5], 'T');
+	kill(vfork_child, SIGKILL);
+	while (vfork_child)
+		usleep(1000);
+	rewind_now();
+}
+
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
@@ -464,6 +519,7 @@ int main(int argc, char **argv)
 		{ "all threads rewind in turn", in_turn, 4, 300, 0, 60 },
 		{ "the main thread has exited before the checkpoint", without_the_main_thread, 0, 0, 0, 0 },
 		{ "a later thread unshared its files", a_thread_unshared, 0x400, 0, 0, 0 },
+		{ "a thread that waits for a vfork child", a_thread_waits_for_vfork, 0, 0, 0, 0 },
 		{ "an idle pool, 200 generations", with_pool, WORKED, 200, SLOW, 300 },
 	};
 
