@@ -103,6 +103,7 @@ char *room_for_huge(void);			/* the same, untouched: HUGE bytes at their own ali
 char *file_private(size_t pages, int fill);	/* MAP_PRIVATE of a new tmpfs file */
 void expect_filled(const char *start, size_t pages, int fill);
 int open_bytes(size_t length, int fill);	/* a tmpfs file of that content */
+long number_in(const char *path, const char *key);	/* after the key in its line, or -1 */
 long vmstat(const char *key);			/* -1: no such counter */
 long meminfo_kb(const char *key);
 long read_long(const char *path);		/* -1: cannot be read */

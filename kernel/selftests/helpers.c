@@ -98,7 +98,7 @@ static char *after_key(char *text, const char *key)
 	return NULL;
 }
 
-static long number_in(const char *path, const char *key)
+long number_in(const char *path, const char *key)
 {
 	static char text[65536];
 	char *value;

@@ -125,6 +125,30 @@ static const struct way ways[] = {
 
 /* ---- page states ------------------------------------------------------ */
 
+/* What the kernel says of the region's pages; frame numbers are shown to root only. */
+static void look_up(uint64_t *entries)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+
+	expect(pread(fd, entries, PAGES * 8, (unsigned long)region / PAGE * 8) == PAGES * 8);
+	close(fd);
+}
+
+#define SWAPPED(entry)	((entry) >> 62 & 1)
+#define PRESENT(entry)	((entry) >> 63 & 1)
+#define FRAME(entry)	((entry) & ((1UL << 55) - 1))
+
+static long count_swapped(void)
+{
+	uint64_t entries[PAGES];
+	long swapped = 0;
+
+	look_up(entries);
+	for (int i = 0; i < PAGES; i++)
+		swapped += SWAPPED(entries[i]);
+	return swapped;
+}
+
 static void prepare_filled(void)
 {
 	region = anon(PAGES, fill = 'a');
@@ -171,7 +195,15 @@ static void prepare_swap(void)
 	if (!has_swap())
 		skip("no swap");
 	prepare_filled();
-	madvise(region, PAGES * PAGE, MADV_PAGEOUT);
+	for (int i = 0; i < 100 && count_swapped() < PAGES; i++)
+		madvise(region, PAGES * PAGE, MADV_PAGEOUT);
+	expect_eq(count_swapped(), PAGES);
+}
+
+/* Neither the checkpoint nor anything else has brought them back. */
+static void still_swapped(void)
+{
+	expect_eq(count_swapped(), PAGES);
 }
 
 static void prepare_huge(void)
@@ -180,12 +212,18 @@ static void prepare_huge(void)
 	if (madvise(region, HUGE, MADV_HUGEPAGE))
 		skip("no huge pages");
 	memset(region, fill = 'h', HUGE);
+	if (!number_in("/proc/self/smaps_rollup", "AnonHugePages"))
+		madvise(region, HUGE, MADV_COLLAPSE);
+	expect_eq(number_in("/proc/self/smaps_rollup", "AnonHugePages"), HUGE / 1024);
+}
+
+static long merged(void)
+{
+	return read_long("/proc/self/ksm_merging_pages");
 }
 
 static void prepare_ksm(void)
 {
-	long scans;
-
 	if (write_text("/sys/kernel/mm/ksm/run", "1"))
 		skip("no KSM");
 	write_text("/sys/kernel/mm/ksm/sleep_millisecs", "1");
@@ -193,11 +231,14 @@ static void prepare_ksm(void)
 	prepare_filled();
 	if (madvise(region, PAGES * PAGE, MADV_MERGEABLE))
 		skip("no KSM");
-	scans = read_long("/sys/kernel/mm/ksm/full_scans");
-	while (read_long("/sys/kernel/mm/ksm/full_scans") < scans + 4)
+	for (int i = 0; i < 5000 && merged() < PAGES; i++)
 		usleep(1000);
-	if (read_long("/sys/kernel/mm/ksm/pages_sharing") < PAGES - 2)
-		fail("KSM merged nothing");
+	expect_eq(merged(), PAGES);
+}
+
+static void still_merged(void)
+{
+	expect_eq(merged(), PAGES);
 }
 
 #define HOLES	8192
@@ -227,29 +268,10 @@ static void dirty_all_first(long gen)
 		dirty_all(gen);
 }
 
-/* What the kernel says of the region's pages; frame numbers are shown to root only. */
-static void look_up(uint64_t *entries)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-
-	expect(pread(fd, entries, PAGES * 8, (unsigned long)region / PAGE * 8) == PAGES * 8);
-	close(fd);
-}
-
-#define SWAPPED(entry)	((entry) >> 62 & 1)
-#define PRESENT(entry)	((entry) >> 63 & 1)
-#define FRAME(entry)	((entry) & ((1UL << 55) - 1))
-
 static void page_out(long gen)
 {
-	uint64_t entries[PAGES];
-	long swapped = 0;
-
 	madvise(region, PAGES * PAGE, MADV_PAGEOUT);
-	look_up(entries);
-	for (int i = 0; i < PAGES; i++)
-		swapped += SWAPPED(entries[i]);
-	note(0, noted(0) + swapped);
+	note(0, noted(0) + count_swapped());
 }
 
 static void dirty_and_page_out(long gen)
@@ -298,8 +320,9 @@ static void ksm_scan(long gen)
 {
 	long scans = read_long("/sys/kernel/mm/ksm/full_scans");
 
-	for (int i = 0; i < 300 && read_long("/sys/kernel/mm/ksm/full_scans") < scans + 2; i++)
+	for (int i = 0; i < 5000 && read_long("/sys/kernel/mm/ksm/full_scans") < scans + 2; i++)
 		usleep(1000);
+	expect(read_long("/sys/kernel/mm/ksm/full_scans") >= scans + 2);
 }
 
 struct state {
@@ -310,6 +333,7 @@ struct state {
 	int plain;			/* a portrait would undo the state */
 	int counted;			/* note 0 must not be zero at the end */
 	int read_only;
+	void (*confirm)(void);		/* right after the checkpoint */
 };
 
 static const struct state states[] = {
@@ -322,13 +346,13 @@ static const struct state states[] = {
 	{ "file, absent", prepare_file, NULL, NULL, 0, 0, 0 },
 	{ "file, mapped", prepare_file_read, NULL, NULL, 0, 0, 0 },
 	{ "file, hot", prepare_file, dirty_all_first, NULL, 0, 0, 0 },
-	{ "swapped at the checkpoint", prepare_swap, NULL, NULL, 1, 0, 0 },
+	{ "swapped at the checkpoint", prepare_swap, NULL, NULL, 1, 0, 0, still_swapped },
 	{ "swapped before the write", prepare_swap, page_out, NULL, 1, 1, 0 },
 	{ "dirty and swapped", prepare_swap, dirty_and_page_out, NULL, 1, 1, 0 },
 	{ "swapped after the write", prepare_swap, NULL, page_out, 1, 1, 0 },
 	{ "migrated before the write", prepare_migration, migrate, NULL, 1, 1, 0 },
 	{ "migrated after the write", prepare_migration, dirty_all_first, migrate, 1, 1, 0 },
-	{ "KSM", prepare_ksm, NULL, NULL, 1, 0, 0 },
+	{ "KSM", prepare_ksm, NULL, NULL, 1, 0, 0, still_merged },
 	{ "KSM, scanned in between", prepare_ksm, dirty_all_first, ksm_scan, 1, 0, 0 },
 	{ "THP", prepare_huge, NULL, NULL, 0, 0, 0 },
 	{ "THP, hot", prepare_huge, dirty_all_first, NULL, 0, 0, 0 },
@@ -354,6 +378,8 @@ static void cell(long way_index, long state_index)
 	region_kind = state->name;
 	state->prepare();
 	gen = state->plain ? checkpoint_plain() : checkpoint();
+	if (gen == 0 && state->confirm)
+		state->confirm();
 	expect_filled(region, PAGES, fill);
 	if (gen == GENERATIONS) {
 		if (state->counted && !noted(0))
