@@ -112,6 +112,7 @@ long refusal_reason(char *text, size_t size);	/* the `refusal` line of /proc/<pi
 long refusal_reason_of(const char *path, char *text, size_t size);
 long rewind_counter(const char *key);		/* a number in /proc/self/rewind, or -1 */
 int has_swap(void);
+const char *swap_device(void);
 /* Make a cgroup with a limit and enter it; skips the case where there are none. */
 void enter_group(const char *name, const char *file, const char *limit);
 struct usage {

@@ -305,6 +305,11 @@ int has_swap(void)
 	return meminfo_kb("SwapTotal") > 0;
 }
 
+const char *swap_device(void)
+{
+	return access("/dev/vda", F_OK) ? "/dev/ram0" : "/dev/vda";
+}
+
 unsigned long random_step(unsigned long *state)
 {
 	*state = *state * 6364136223846793005UL + 1442695040888963407UL;

@@ -236,12 +236,6 @@ static void file_reset_in_between(long unused, long unused2)
 	rewind_now();
 }
 
-
-static const char *swap_device(void)
-{
-	return access("/dev/vda", F_OK) ? "/dev/ram0" : "/dev/vda";
-}
-
 /* What was set aside for a restore is given back after it. */
 static void accounting(long count, long unused)
 {
