@@ -233,11 +233,11 @@ static long merge_and_split(pid_t pid)
 	scans = now;
 	if (!twin)
 		make_twin();
-	if (++round % 16 == 0) {
+	if (++round % 128 == 0) {
 		write_text(KSM "run", "2");
 		write_text(KSM "run", "1");
 	}
-	if (round % 4 == 0)
+	if (round % 16 == 0)
 		memset(twin, 'k', regions[MERGED].pages / 2 * PAGE);
 	return merged() > 0 ? turns : 0;
 }
@@ -301,7 +301,7 @@ static const struct noise {
 } noises[] = {
 	{ "move_pages", "/sys/devices/system/node/node1", NULL, move_pages, NULL, 1000, 0 },
 	{ "compaction", "/proc/sys/vm/compact_memory", make_holes, compact, NULL, 100, 0 },
-	{ "KSM", KSM "run", start_ksm, merge_and_split, stop_ksm, 10, 0 },
+	{ "KSM", KSM "run", start_ksm, merge_and_split, stop_ksm, 8, 0 },
 	{ "MADV_COLD", "/proc/self", NULL, cold, NULL, 2000, 0 },
 	{ "MADV_PAGEOUT", "/proc/swaps", NULL, page_out, NULL, 300, 1 },
 	{ "swapoff and swapon", "/proc/swaps", NULL, swap_off_and_on, swap_on, 2, 1 },
