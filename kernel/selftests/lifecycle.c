@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -411,6 +412,97 @@ static void published_protocol(long argument, long unused)
 	expect_eq(status, 0);
 }
 
+/* Rewinds twice, then is in the middle of a request. */
+static void be_in_a_request(size_t pages)
+{
+	char *memory = anon(pages, 'm');
+	long gen = sys_checkpoint(call_flags);
+
+	expect(gen >= 0);
+	expect_filled(memory, pages, 'm');
+	memset(memory, 'T', pages / 2 * PAGE);
+	munmap(memory + pages / 4 * PAGE, PAGE);
+	memset(anon(pages / 4, 0), 'T', pages / 4 * PAGE);
+	if (gen < 2)
+		rewind_now();
+}
+
+static void dump_core(void)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	expect(setrlimit(RLIMIT_CORE, &all) == 0);
+	be_in_a_request(256);
+	raise(SIGSEGV);
+}
+
+/* In the middle of a request, with pages that are armed, written, gone and born. */
+static void core_dumps(long rounds, long unused)
+{
+	static const char pattern[] = "/proc/sys/kernel/core_pattern", file[] = "/tmp/core";
+	struct stat core;
+	int status;
+
+	expect_eq(write_text(pattern, file), 0);
+	for (long i = 0; i < rounds; i++) {
+		pid_t pid = fork();
+
+		unlink(file);
+		if (pid == 0)
+			dump_core();
+		expect(waitpid(pid, &status, 0) == pid);
+		expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && WCOREDUMP(status));
+		expect(stat(file, &core) == 0 && core.st_size > 256 * (long)PAGE);
+	}
+	unlink(file);
+	expect_eq(write_text(pattern, "core"), 0);
+}
+
+/* Another frees the memory of a process that was killed, while that is on its way out. */
+static long release_once(long delay_us)
+{
+	int ready[2], fd;
+	long released;
+	char byte;
+	pid_t pid;
+
+	expect(pipe(ready) == 0);
+	pid = fork();
+	if (pid == 0) {
+		close(ready[0]);
+		be_in_a_request(2048);
+		expect_eq(write(ready[1], "r", 1), 1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	expect_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	fd = syscall(SYS_pidfd_open, pid, 0);
+	expect(fd >= 0 && kill(pid, SIGKILL) == 0);
+	usleep(delay_us);
+	released = syscall(448 /* process_mrelease */, fd, 0);
+	expect(released == 0 || errno == ESRCH || errno == EAGAIN);
+	close(fd);
+	expect(waitpid(pid, NULL, 0) == pid);
+	return released == 0;
+}
+
+static void released_by_another(long rounds, long unused)
+{
+	struct usage before = { 0 };
+	long released = 0;
+
+	for (long i = 0; i < rounds; i++) {
+		if (i == rounds / 4)
+			before = settled_usage();
+		released += release_once(i % 2 ? i * 20 : 0);
+	}
+	diag("  %ld of %ld", released, rounds);
+	expect(released > 0);
+	expect_nothing_kept(&before, rounds - rounds / 4);
+}
+
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
@@ -430,6 +522,8 @@ int main(int argc, char **argv)
 		{ "freed lazily before the checkpoint", freed_lazily, 0, 0, 0, 0 },
 		{ "left alone for 300 generations", left_alone, 300, 0, 0, 60 },
 		{ "a whole page table moved", whole_table_moved, 0, 0, 0, 60 },
+		{ "core dumps", core_dumps, 10, 0, 0, 60 },
+		{ "memory released by another at the end", released_by_another, 40, 0, 0, 60 },
 		{ "counters", counters, 0, 0, 0, 0 },
 		{ "the published protocol, argument 1", published_protocol, 1, 0, 0, 0 },
 		{ "the published protocol, argument 2", published_protocol, 2, 0, 0, 0 },
