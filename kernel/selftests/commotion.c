@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -356,8 +357,9 @@ static int has_ended(pid_t pid)
 
 static void disturb(pid_t pid, long kinds, long *made)
 {
+	const char *patience = getenv("REWIND_PATIENCE");
+	long begin = now_ms(), spent = 0, longest = LONGEST_MS * (patience ? atol(patience) : 1);
 	unsigned long random = run_seed;
-	long begin = now_ms(), spent = 0;
 
 	while (!has_ended(pid)) {
 		size_t i = random_step(&random) % ARRAY_SIZE(noises);
@@ -367,7 +369,7 @@ static void disturb(pid_t pid, long kinds, long *made)
 			usleep(random_step(&random) % 2000);
 		}
 		spent = now_ms() - begin;
-		if (spent > LONGEST_MS || (spent > SHORTEST_MS && enough(kinds, made)))
+		if (spent > longest || (spent > SHORTEST_MS && enough(kinds, made)))
 			close(open(END, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 	}
 }

@@ -470,7 +470,7 @@ static long release_once(long delay_us)
 	pid = fork();
 	if (pid == 0) {
 		close(ready[0]);
-		be_in_a_request(2048);
+		be_in_a_request(1024);
 		expect_eq(write(ready[1], "r", 1), 1);
 		for (;;)
 			pause();
@@ -523,7 +523,7 @@ int main(int argc, char **argv)
 		{ "left alone for 300 generations", left_alone, 300, 0, 0, 60 },
 		{ "a whole page table moved", whole_table_moved, 0, 0, 0, 60 },
 		{ "core dumps", core_dumps, 10, 0, 0, 60 },
-		{ "memory released by another at the end", released_by_another, 40, 0, 0, 60 },
+		{ "memory released by another at the end", released_by_another, 24, 0, 0, 60 },
 		{ "counters", counters, 0, 0, 0, 0 },
 		{ "the published protocol, argument 1", published_protocol, 1, 0, 0, 0 },
 		{ "the published protocol, argument 2", published_protocol, 2, 0, 0, 0 },
