@@ -10,7 +10,8 @@
  * over the whole run: with both, a failing seed can be made small (bench/kernel/shrink.py).
  * Which number an operation has does not depend on what is left out.
  *
- * Counts by kind are printed; over a long run, a kind that never ran is a failure.
+ * Counts by kind, and by branch of the rewind (what /proc/<pid>/rewind says was done), are
+ * printed; over a long run, one that never ran is a failure.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,12 +43,15 @@
 
 #define AREAS		6
 #define AREA_PAGES	96UL
+#define FLOOD_PAGES	8400UL		/* more than KEEP_MANY in mm/rewind/replay.c */
+#define FLOOD_AT(i)	((char *)0x600000000000 + (i) * (64UL << 20))
+#define CALM_PAGES	32UL
+#define CALM_GENERATIONS	8
 #define AREA_AT(i)	((char *)0x700000000000 + (i) * (4UL << 20))
 
 static unsigned long dice;
-static char *huge;
+static char *huge, *calm;
 static int self_mem = -1, bytes_file = -1;
-static volatile sig_atomic_t quiet;
 
 static unsigned long pick(unsigned long below)
 {
@@ -334,6 +338,20 @@ static void op_fork(void)
 	}
 }
 
+/* Pages that nothing else touches, so that most rewinds find them as they were. */
+static void op_calm(void) { calm[pick(CALM_PAGES) * PAGE + pick(PAGE)] = pick(256); }
+
+/*
+ * A request with a log so long that the kernel no longer keeps each page writable that some
+ * earlier request has written to. Seldom at the same place: pages that are ready there would
+ * not be in the log.
+ */
+static void op_flood(void)
+{
+	mmap(FLOOD_AT(pick(256)), FLOOD_PAGES * PAGE, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+}
+
 static void op_compact(void) { write_text("/proc/sys/vm/compact_memory", "1"); }
 
 #define OP(name, weight) { #name, op_##name, weight }
@@ -342,6 +360,7 @@ static const struct { const char *name; void (*run)(void); int weight; } ops[] =
 	OP(map, 6), OP(map_file, 4), OP(map_anywhere, 4), OP(protect, 6), OP(move, 6), OP(resize, 4),
 	OP(advise, 8), OP(page_out, 3), OP(heap, 4), OP(huge, 4), OP(lock, 2), OP(seal, 1), OP(stack, 3),
 	OP(descriptors, 6), OP(signals, 4), OP(attributes, 4), OP(thread, 2), OP(fork, 2), OP(compact, 1),
+	OP(calm, 3), OP(flood, 1),
 };
 
 /* ---- one run ---------------------------------------------------------- */
@@ -349,18 +368,62 @@ static const struct { const char *name; void (*run)(void); int weight; } ops[] =
 static long generations = 40, per_generation = 40, skip_first = -1, skip_last = -1;
 static unsigned long kinds = ~0UL;
 
+/* What a rewind did: first what the kernel tells, then what it found when it was called. */
+static const char *const branches[] = {
+	"armed", "logged", "copied", "skipped", "zeroed", "dropped", "recreated", "rearmed",
+	"unmapped", "remapped", "faults_write", "faults_born", "reused", "blank",
+	"swapped", "threads", "descendants",
+};
+#define KERNEL_BRANCHES	(ARRAY_SIZE(branches) - 3)
+
 /* Counts live in a file: the subject's memory does not remember them. */
 static int counts_file = -1;
 
-static void count(int kind)
+static void add(int counter, long by)
 {
 	long value = 0;
 
-	if (pread(counts_file, &value, sizeof(value), kind * sizeof(value)) < 0)
+	if (pread(counts_file, &value, sizeof(value), counter * sizeof(value)) < 0)
 		return;
-	value++;
-	if (pwrite(counts_file, &value, sizeof(value), kind * sizeof(value)) < 0)
+	value += by;
+	if (pwrite(counts_file, &value, sizeof(value), counter * sizeof(value)) < 0)
 		return;
+}
+
+static void count(int kind) { add(kind, 1); }
+static void count_branch(int branch, long by) { add(ARRAY_SIZE(ops) + branch, by); }
+
+/* After a rewind, and after its result was compared. */
+static void count_done(void)
+{
+	for (size_t i = 0; i < KERNEL_BRANCHES; i++)
+		count_branch(i, rewind_counter(branches[i]));
+}
+
+static long in_status(const char *format)
+{
+	char text[4096] = "", *line, *rest;
+	int fd = open("/proc/thread-self/status", O_RDONLY);
+	long value = 0;
+
+	if (read(fd, text, sizeof(text) - 1) > 0)
+		for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+			if (sscanf(line, format, &value) == 1)
+				break;
+	close(fd);
+	return value;
+}
+
+/* What the next rewind has to end, or to find elsewhere. */
+static void count_to_do(void)
+{
+	char children[4096];
+	int fd = open("/proc/thread-self/children", O_RDONLY);
+
+	count_branch(KERNEL_BRANCHES, in_status("VmSwap: %ld kB") * 1024 / PAGE);
+	count_branch(KERNEL_BRANCHES + 1, in_status("Threads: %ld") - 1);
+	count_branch(KERNEL_BRANCHES + 2, read(fd, children, sizeof(children)) > 0);
+	close(fd);
 }
 
 static int draw(void)
@@ -374,6 +437,18 @@ static int draw(void)
 		if ((at -= ops[i].weight) < 0)
 			return i;
 	return 0;
+}
+
+/*
+ * After a fork or a compaction every page is another one, or dirty: no page would ever be old.
+ * So there is time without them, too.
+ */
+static int left_out(int kind, long gen, long number)
+{
+	if (!(kinds >> kind & 1) || (number >= skip_first && number <= skip_last))
+		return 1;
+	return gen / CALM_GENERATIONS % 2 &&
+	       (ops[kind].run == op_fork || ops[kind].run == op_compact);
 }
 
 static void prepare(void)
@@ -392,6 +467,7 @@ static void prepare(void)
 	huge = room_for_huge();
 	for (unsigned long i = 0; i < HUGE; i += 3 * PAGE)
 		huge[i] = 'h';
+	calm = anon(CALM_PAGES, 'c');
 	for (int fd = 6; fd < 12; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			dup2(bytes_file, fd);
@@ -416,6 +492,8 @@ static void program(long unused, long unused2)
 	bytes_file = high(open_bytes(AREA_PAGES * PAGE, 'b'));
 	prepare();
 	gen = checkpoint();
+	if (gen)
+		count_done();
 	if (gen == generations)
 		return;
 	for (long i = 0; i < per_generation; i++) {
@@ -426,17 +504,18 @@ static void program(long unused, long unused2)
 		dice = (run_seed * 1000003 + number) * 0x9E3779B97F4A7C15UL;
 		random_step(&dice);
 		kind = draw();
-		if (!(kinds >> kind & 1) || (number >= skip_first && number <= skip_last))
+		if (left_out(kind, gen, number))
 			continue;
 		count(kind);
 		ops[kind].run();
 	}
+	count_to_do();
 	rewind_now();
 }
 
 static void report_counts(void)
 {
-	long values[ARRAY_SIZE(ops)] = { 0 }, total = 0;
+	long values[ARRAY_SIZE(ops) + ARRAY_SIZE(branches)] = { 0 }, total = 0;
 	int fd = open("/tmp/oracle.counts", O_RDONLY);
 
 	if (read(fd, values, sizeof(values)) < 0)
@@ -446,6 +525,8 @@ static void report_counts(void)
 		total += values[i];
 	}
 	printf("# operations total %ld\n", total);
+	for (size_t i = 0; i < ARRAY_SIZE(branches); i++)
+		printf("# branch %s %ld\n", branches[i], values[ARRAY_SIZE(ops) + i]);
 }
 
 int main(int argc, char **argv)
