@@ -74,7 +74,7 @@ enum { FILE_FD = 10, PIPE_IN, PIPE_OUT, SOCKET_FD, SOCKET_PEER, DIR_FD, LEASE_FD
 
 static char *area;			/* private, 8 pages */
 static int semaphores, segment;		/* System V objects from before */
-static pid_t other;			/* another thread of the checkpoint, or 0 */
+static volatile pid_t other;		/* another thread of the checkpoint, or 0 */
 static volatile int never;
 
 static void *wait_forever(void *unused)
@@ -124,7 +124,7 @@ static void prepare(int with_thread)
 	if (!with_thread)
 		return;
 	expect(pthread_create(&thread, NULL, wait_forever, NULL) == 0);
-	while (!*(volatile pid_t *)&other)
+	while (!other)
 		usleep(1000);
 	usleep(5000);
 }
@@ -282,7 +282,8 @@ static long pend_signal(void)
 	sigaddset(&set, SIGUSR1);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -1;
-	return pick(2) ? kill(getpid(), SIGUSR1) : syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
+	/* Another thread would take it. */
+	return !other && pick(2) ? kill(getpid(), SIGUSR1) : syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
 }
 static long set_altstack(void)
 {
@@ -317,19 +318,16 @@ static long unshare_cgroup(void) { return unshare(CLONE_NEWCGROUP); }
 static long unshare_pid(void) { return unshare(CLONE_NEWPID); }
 static long unshare_time(void) { return unshare(0x80); }
 static long unshare_user(void) { return unshare(CLONE_NEWUSER); }
-/* What one thread alone has is no change; of two threads it is. */
+/* Nothing changes for who shares them with no other thread. */
 static long unshare_own(void)
 {
 	static const int what[] = { CLONE_FS, CLONE_FILES, CLONE_SYSVSEM };
 
-	if (other) {
-		errno = EBUSY;
-		return -1;
-	}
-	return unshare(what[pick(3)]);
+	errno = EBUSY;
+	return other ? -1 : unshare(what[pick(3)]);
 }
-static long unshare_files(void) { return unshare(CLONE_FILES); }
-static long unshare_directory(void) { return unshare(CLONE_FS); }
+static long unshare_files(void) { errno = ESRCH; return other ? unshare(CLONE_FILES) : -1; }
+static long unshare_directory(void) { errno = ESRCH; return other ? unshare(CLONE_FS) : -1; }
 
 /* Of the calling thread: libc would tell all threads by signals. */
 static long set_user(void) { return syscall(SYS_setresuid, 1000, 1000, pick(2) ? 0 : -1); }
@@ -453,13 +451,7 @@ static long make_epoll(void)
 	return fd < 0 ? fd : epoll_ctl(fd, EPOLL_CTL_ADD, PIPE_IN, &event);
 }
 static long make_eventfd(void) { return eventfd(3, 0); }
-static long make_timerfd(void)
-{
-	struct itimerspec value = { { 900, 0 }, { 900, 0 } };
-	int fd = timerfd_create(CLOCK_MONOTONIC, 0);
-
-	return fd < 0 ? fd : timerfd_settime(fd, 0, &value, NULL);
-}
+static long make_timerfd(void) { return timerfd_create(CLOCK_MONOTONIC, 0); }
 static long make_signalfd(void) { sigset_t set; sigfillset(&set); return signalfd(-1, &set, 0); }
 static long make_inotify(void) { int fd = inotify_init(); return fd < 0 ? fd : inotify_add_watch(fd, "/tmp", IN_CREATE); }
 static long make_fanotify(void) { return fanotify_init(FAN_CLASS_NOTIF, O_RDONLY); }
@@ -502,7 +494,7 @@ static long put_text(const char *path, const char *text)
 	return result ? -1 : 0;
 }
 static long oom_score(void) { return put_text("/proc/self/oom_score_adj", pick(2) ? "300" : "7"); }
-static long dump_filter(void) { return put_text("/proc/self/coredump_filter", pick(2) ? "7f" : "1"); }
+static long dump_filter(void) { return put_text("/proc/self/coredump_filter", pick(2) ? "0x7f" : "0x1"); }
 static long proc_comm(void) { return put_text("/proc/self/comm", "by proc"); }
 static long proc_slack(void) { return put_text("/proc/self/timerslack_ns", "77777"); }
 static long proc_cgroup(void) { return put_text("/cgroup/states/cgroup.procs", "0"); }
@@ -537,8 +529,8 @@ static long other_signal(void)
 	return need_other(syscall(SYS_tgkill, getpid(), the_other(), SIGUSR2));
 }
 
-/* What the rewind has to do: RESTORE or REFUSE; and what the kernel may lack, or needs. */
-enum { RESTORE = 0, REFUSE = 1, LACKING = 2, THREAD = 4 };
+/* What the rewind has to do: RESTORE, REFUSE, or one of them; what the kernel may lack, or needs. */
+enum { RESTORE = 0, REFUSE = 1, EITHER = 2, LACKING = 4, THREAD = 8 };
 
 #define KIND(name, what) { #name, name, what }
 static const struct { const char *name; long (*call)(void); int what; } kinds[] = {
@@ -578,8 +570,8 @@ static const struct { const char *name; long (*call)(void); int what; } kinds[] 
 	KIND(set_async, REFUSE), KIND(set_fd_cloexec, RESTORE), KIND(set_fd_owner, RESTORE),
 	KIND(set_fd_signal, RESTORE), KIND(seek, RESTORE), KIND(lock_posix, RESTORE),
 	KIND(lock_ofd, REFUSE), KIND(lock_bsd, REFUSE), KIND(lease, REFUSE),
-	KIND(set_pipe_size, RESTORE), KIND(set_socket_option, RESTORE), KIND(bind_socket, RESTORE),
-	KIND(shut_socket, RESTORE), KIND(replace_fd, RESTORE), KIND(close_some, RESTORE),
+	KIND(set_pipe_size, EITHER), KIND(set_socket_option, EITHER), KIND(bind_socket, EITHER),
+	KIND(shut_socket, EITHER), KIND(replace_fd, RESTORE), KIND(close_some, RESTORE),
 	KIND(open_some, RESTORE), KIND(make_sockets, RESTORE), KIND(make_epoll, RESTORE),
 	KIND(make_eventfd, RESTORE), KIND(make_timerfd, RESTORE), KIND(make_signalfd, RESTORE),
 	KIND(make_inotify, RESTORE), KIND(make_fanotify, RESTORE | LACKING), KIND(make_pidfd, RESTORE),
@@ -790,7 +782,7 @@ static void add_ipc(void)
 
 enum { N_DOING, N_DID, N_INSIDE, N_INSIDE_THEN, N_BEFORE, N_AFTER, N_INSIDE_AGAIN, N_REFUSED };
 
-static void inside(int slot)
+static void ask_all(void)
 {
 	length = 0;
 	add_controls();
@@ -800,6 +792,11 @@ static void inside(int slot)
 	add_keyrings();
 	add_descriptors();
 	add_ipc();
+}
+
+static void inside(int slot)
+{
+	ask_all();
 	if (pwrite(REPORT_FD, text, length, 0) != (ssize_t)length)
 		fail("report: %s", strerror(errno));
 	note(slot, length);
@@ -869,7 +866,7 @@ static void do_generation(const struct plan *plan, long number)
 	for (long n = 1 + pick(plan->operations); n; n--) {
 		do
 			kind = pick(KINDS);
-		while (restorable && kinds[kind].what & REFUSE);
+		while (restorable && kinds[kind].what & (REFUSE | EITHER));
 		do_one(kind);
 	}
 }
@@ -879,6 +876,8 @@ static void subject(const struct plan *plan)
 	long gen;
 
 	prepare(plan->with_thread);
+	/* The first question about a keyring makes it. */
+	ask_all();
 	gen = checkpoint();
 	inside(N_INSIDE);
 	if (plan->from + gen == plan->to)
@@ -902,11 +901,11 @@ struct watch {
 	const struct plan *plan;
 	pid_t pid;
 	int socket, report;
-	long generation;
+	long generation, number;	/* of this subject; of all */
 	struct look first, then;
 	char told[TEXT_SIZE], told_then[TEXT_SIZE];
 	int did[64], nr_did, doing;	/* in this generation: kinds that succeeded */
-	int bad, refused;
+	int bad, refused, died, over;
 };
 
 #define LIMIT_MS	20000
@@ -972,7 +971,7 @@ static int compare_texts(const char *was, const char *is)
 
 static void blame(struct watch *w, const char *what)
 {
-	printf("#   generation %ld: %s, after", w->plan->from + w->generation - !w->refused, what);
+	printf("#   generation %ld: %s, after", w->number, what);
 	for (int i = 0; i < w->nr_did; i++)
 		printf(" %s", kinds[w->did[i]].name);
 	printf("%s\n", w->nr_did ? "" : " nothing");
@@ -989,21 +988,26 @@ static void compare_look(struct watch *w, const struct look *was, const char *wh
 	drop_look(&now);
 }
 
-static int must_be_refused(const struct watch *w)
+static int expected(const struct watch *w)
 {
+	int what = 0;
+
 	for (int i = 0; i < w->nr_did; i++)
-		if (kinds[w->did[i]].what & REFUSE)
-			return 1;
-	return 0;
+		what |= kinds[w->did[i]].what;
+	return what & REFUSE ? REFUSE : what & EITHER;
 }
 
 static void end_generation(struct watch *w, int what)
 {
-	if ((what == REFUSED) != must_be_refused(w))
-		blame(w, what == REFUSED ? "refused" : "not refused");
+	if (what == REFUSED && expected(w) == RESTORE)
+		blame(w, "refused");
+	if (what == RESTORED && expected(w) == REFUSE)
+		blame(w, "not refused");
 	for (int i = 0; i < w->nr_did; i++)
 		count(w->did[i], what);
 	w->nr_did = 0;
+	/* What is wrong now would be wrong in each generation that follows. */
+	w->over = w->bad;
 }
 
 static void read_report(struct watch *w, char *into, long size)
@@ -1058,7 +1062,7 @@ static void note_refusal(struct watch *w, long error)
 		blame(w, strerror(-error));
 	if (reason[0] == '(')
 		blame(w, "refused without a reason");
-	if (!must_be_refused(w) || (w->plan->alone && w->nr_did))
+	if (w->plan->alone || expected(w) == RESTORE)
 		printf("#   %s: %s\n", w->nr_did ? kinds[w->did[0]].name : "nothing", reason);
 	end_generation(w, REFUSED);
 }
@@ -1068,6 +1072,7 @@ static void be_told(struct watch *w, struct message *m)
 	switch (m->a) {
 	case N_DOING:
 		w->doing = m->b;
+		w->number = w->plan->from + w->generation;
 		break;
 	case N_DID:
 		note_did(w, m->b >> 16, m->b & 0xffff);
@@ -1123,13 +1128,15 @@ static void answer_subject(struct watch *w, struct message *m)
 /* Serve a subject until it ends. */
 static void attend(struct watch *w)
 {
+	const char *patience = getenv("REWIND_PATIENCE");
+	int limit_ms = LIMIT_MS * (patience ? atoi(patience) : 1);
 	struct message message;
 	int status;
 
 	for (;;) {
 		struct pollfd fd = { w->socket, POLLIN };
 
-		if (poll(&fd, 1, LIMIT_MS) <= 0) {
+		if (poll(&fd, 1, limit_ms) <= 0) {
 			blame(w, "no answer");
 			kill(w->pid, SIGKILL);
 			break;
@@ -1137,9 +1144,15 @@ static void attend(struct watch *w)
 		if (recv(w->socket, &message, sizeof(message), 0) != sizeof(message))
 			break;
 		answer_subject(w, &message);
+		if (w->over) {
+			kill(w->pid, SIGKILL);
+			waitpid(w->pid, NULL, __WALL);
+			return;
+		}
 	}
 	waitpid(w->pid, &status, __WALL);
 	if (status) {
+		w->died = 1;
 		printf("#   status %#x; last call: %s\n", status, kinds[w->doing].name);
 		blame(w, "the subject died");
 	}
@@ -1174,7 +1187,7 @@ static long run_subject(const struct plan *plan, int *bad)
 	drop_look(&w.first);
 	drop_look(&w.then);
 	*bad |= w.bad;
-	return plan->from + w.generation + (w.refused || w.bad);
+	return plan->from + w.generation + (w.refused || w.died);
 }
 
 static void run_plan(struct plan plan)
