@@ -36,8 +36,10 @@
 #include <sys/fanotify.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -52,6 +54,7 @@
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,7 +73,9 @@ static unsigned long pick(unsigned long below)
 
 /* Descriptors of its own, that nobody shares. */
 enum { FILE_FD = 10, PIPE_IN, PIPE_OUT, SOCKET_FD, SOCKET_PEER, DIR_FD, LEASE_FD, UDP_FD, TCP_FD,
-       NULL_FD, PLAIN_FDS };
+       NULL_FD, TTY_FD, PLAIN_FDS };
+
+#define TERMINALS	"/tmp/states.pts"
 
 static char *area;			/* private, 8 pages */
 static int semaphores, segment;		/* System V objects from before */
@@ -81,7 +86,7 @@ static void *wait_forever(void *unused)
 {
 	other = syscall(SYS_gettid);
 	for (;;)
-		syscall(SYS_futex, &never, 128 /* FUTEX_WAIT | FUTEX_PRIVATE_FLAG */, 0, NULL, NULL, 0);
+		syscall(SYS_futex, &never, 128 /* WAIT | PRIVATE */, 0, NULL, NULL, 0);
 }
 
 static void put_at(int fd, int number)
@@ -109,6 +114,8 @@ static void make_descriptors(void)
 	put_at(socket(AF_INET, SOCK_DGRAM, 0), UDP_FD);
 	put_at(socket(AF_INET, SOCK_STREAM, 0), TCP_FD);
 	put_at(open("/dev/null", O_RDWR), NULL_FD);
+	pair[0] = open(TERMINALS "/0", O_RDWR | O_NOCTTY);
+	put_at(pair[0] < 0 ? open("/dev/null", O_RDWR) : pair[0], TTY_FD);
 }
 
 static void prepare(int with_thread)
@@ -144,7 +151,8 @@ static long set_tsc(void) { return prctl(PR_SET_TSC, PR_TSC_SIGSEGV); }
 static long set_mce_policy(void) { return prctl(PR_MCE_KILL, PR_MCE_KILL_SET, pick(2), 0, 0); }
 static long set_speculation(void)
 {
-	return prctl(PR_SET_SPECULATION_CTRL, pick(3), pick(2) ? PR_SPEC_DISABLE : PR_SPEC_FORCE_DISABLE,
+	return prctl(PR_SET_SPECULATION_CTRL, pick(3), pick(2) ?
+		     PR_SPEC_DISABLE : PR_SPEC_FORCE_DISABLE,
 		     0, 0);
 }
 static long set_mdwe(void) { return prctl(65, 1, 0, 0, 0); }
@@ -156,7 +164,10 @@ static long set_user_dispatch(void)
 
 	return prctl(59, 1, 0x1000 + pick(8) * 0x1000, 0x1000, &selector);
 }
-static long set_area_name(void) { return prctl(0x53564d41, 0, area + pick(4) * PAGE, 2 * PAGE, "named"); }
+static long set_area_name(void)
+{
+	return prctl(0x53564d41, 0, area + pick(4) * PAGE, 2 * PAGE, "named");
+}
 static long set_core_cookie(void) { return prctl(62, 1, 0, 0, 0); }
 static long set_cpuid(void) { return syscall(SYS_arch_prctl, 0x1012, 0); }
 static long drop_bounding(void) { return prctl(PR_CAPBSET_DROP, pick(30)); }
@@ -172,7 +183,10 @@ static long raise_ambient(void)
 		return -1;
 	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
 }
-static long set_mm_arguments(void) { return prctl(PR_SET_MM, PR_SET_MM_ARG_START, sbrk(0) - 4096, 0, 0); }
+static long set_mm_arguments(void)
+{
+	return prctl(PR_SET_MM, PR_SET_MM_ARG_START, sbrk(0) - 4096, 0, 0);
+}
 static long set_mm_auxv(void)
 {
 	unsigned long vector[4] = { 6, 4097 + pick(9), 0, 0 };
@@ -183,8 +197,8 @@ static long set_mm_auxv(void)
 static long set_limit(void)
 {
 	static const int which[] = {
-		RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS, RLIMIT_NPROC,
-		RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS, RLIMIT_SIGPENDING,
+		RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS,
+		RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS, RLIMIT_SIGPENDING,
 		RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO, RLIMIT_RTTIME
 	};
 	struct rlimit limit = { 0 };
@@ -192,8 +206,8 @@ static long set_limit(void)
 
 	if (getrlimit(one, &limit))
 		return -1;
-	limit.rlim_cur = one == RLIMIT_NOFILE ? 64 + pick(64) : one == RLIMIT_CPU ? 3000 + pick(99) :
-			 (1UL << 22) + pick(999);
+	limit.rlim_cur = one == RLIMIT_NOFILE ? 64 + pick(64) :
+			 one == RLIMIT_CPU ? 3000 + pick(99) : (1UL << 22) + pick(999);
 	if (limit.rlim_cur > limit.rlim_max)
 		limit.rlim_cur = pick(2) ? 0 : limit.rlim_max / 2;
 	if (pick(2) && limit.rlim_max > limit.rlim_cur)
@@ -232,11 +246,13 @@ static long set_attributes(struct attributes *a)
 }
 static long set_slice(void)
 {
-	return set_attributes(&(struct attributes){ .runtime = 1000000 * (1 + pick(50)), .nice = pick(5) });
+	return set_attributes(&(struct attributes){ .runtime = 1000000 * (1 + pick(50)),
+						    .nice = pick(5) });
 }
 static long set_deadline(void)
 {
-	return set_attributes(&(struct attributes){ .policy = 6, .runtime = 10000000, .deadline = 30000000,
+	return set_attributes(&(struct attributes){ .policy = 6, .runtime = 10000000,
+						    .deadline = 30000000,
 						    .period = 50000000 });
 }
 static long set_clamp(void)
@@ -283,7 +299,8 @@ static long pend_signal(void)
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -1;
 	/* Another thread would take it. */
-	return !other && pick(2) ? kill(getpid(), SIGUSR1) : syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
+	return !other && pick(2) ? kill(getpid(), SIGUSR1) :
+	       syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
 }
 static long set_altstack(void)
 {
@@ -308,7 +325,10 @@ static long make_timer(void)
 		return -1;
 	return syscall(SYS_timer_settime, id, 0, &value, NULL);
 }
-static long set_personality(void) { return personality(ADDR_NO_RANDOMIZE | (pick(2) ? STICKY_TIMEOUTS : 0)); }
+static long set_personality(void)
+{
+	return personality(ADDR_NO_RANDOMIZE | (pick(2) ? STICKY_TIMEOUTS : 0));
+}
 
 static long unshare_names(void) { return unshare(CLONE_NEWUTS); }
 static long unshare_ipc(void) { return unshare(CLONE_NEWIPC); }
@@ -348,24 +368,43 @@ static long new_group(void) { return setpgid(0, 0); }
 static long join_keyring(void) { return syscall(SYS_keyctl, 1, 0, 0, 0, 0); }
 static long make_keyring(void) { return syscall(SYS_keyctl, 0, pick(2) ? -1 : -2, 1, 0, 0); }
 static long key_destination(void) { return syscall(SYS_keyctl, 14, 4 + pick(2), 0, 0, 0); }
-static long set_memory_policy(void) { return syscall(SYS_set_mempolicy, 1 + pick(3), (long[]){ 1 }, 64L); }
-static long bind_memory(void) { return syscall(SYS_mbind, area + pick(4) * PAGE, 3 * PAGE, 2L, (long[]){ 1 }, 64L, 0L); }
+static long set_memory_policy(void)
+{
+	return syscall(SYS_set_mempolicy, 1 + pick(3), (long[]){ 1 }, 64L);
+}
+static long bind_memory(void)
+{
+	return syscall(SYS_mbind, area + pick(4) * PAGE, 3 * PAGE, 2L, (long[]){ 1 }, 64L, 0L);
+}
 static long lock_future(void) { return mlockall(MCL_FUTURE | (pick(2) ? MCL_ONFAULT : 0)); }
 static long lock_current(void) { return mlockall(MCL_CURRENT); }
 static long lock_some(void) { return mlock(area + pick(4) * PAGE, 2 * PAGE); }
 static long seal_memory(void) { return syscall(462, area, 4 * PAGE, 0); }
 static long wipe_on_fork(void) { return madvise(area + pick(4) * PAGE, 2 * PAGE, MADV_WIPEONFORK); }
 static long merge_area(void) { return madvise(area, 4 * PAGE, MADV_MERGEABLE); }
-static long register_membarrier(void) { return syscall(SYS_membarrier, pick(2) ? 1 << 4 : 1 << 2, 0, 0); }
-static long set_robust(void) { static long head[2][3]; return syscall(SYS_set_robust_list, head[pick(2)], 24L); }
-static long set_tid_word(void) { static int words[4]; syscall(SYS_set_tid_address, &words[pick(4)]); return 0; }
+static long register_membarrier(void)
+{
+	return syscall(SYS_membarrier, pick(2) ? 1 << 4 : 1 << 2, 0, 0);
+}
+static long set_robust(void)
+{
+	static long head[2][3];
+	return syscall(SYS_set_robust_list, head[pick(2)], 24L);
+}
+static long set_tid_word(void)
+{
+	static int words[4];
+	syscall(SYS_set_tid_address, &words[pick(4)]);
+	return 0;
+}
 
 static char rseq_area[2][64] __attribute__((aligned(64)));
 static long register_rseq(void) { return syscall(334, rseq_area[0], 32, 0, 0x5305); }
 static long set_gs(void) { return syscall(SYS_arch_prctl, 0x1001, area + pick(PAGE)); }
 static long set_ldt(void)
 {
-	struct { unsigned int entry, base, limit, flags; } one = { pick(4), pick(999), 0xfffff, 0x51 };
+	struct { unsigned int entry, base, limit, flags; } one = { pick(4), pick(999), 0xfffff,
+								   0x51 };
 
 	return syscall(SYS_modify_ldt, 1, &one, sizeof(one));
 }
@@ -379,9 +418,20 @@ static long set_ports(void) { return syscall(SYS_ioperm, 0x80, 1, 1); }
 static long set_io_level(void) { return syscall(SYS_iopl, 3); }
 
 static long make_semaphores(void) { return semget(IPC_PRIVATE, 1 + pick(3), IPC_CREAT | 0600); }
-static long undo_semaphore(void) { return semop(semaphores, &(struct sembuf){ pick(2), 1, SEM_UNDO }, 1); }
+static long undo_semaphore(void)
+{
+	return semop(semaphores, &(struct sembuf){ pick(2), 1, SEM_UNDO }, 1);
+}
 static long make_segment(void) { return shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600); }
-static long attach_segment(void) { return shmat(segment, NULL, pick(2) ? SHM_RDONLY : 0) == (void *)-1 ? -1 : 0; }
+static long attach_segment(void)
+{
+	return shmat(segment, NULL, pick(2) ? SHM_RDONLY : 0) == (void *)-1 ? -1 : 0;
+}
+/* As many as before, but others. */
+static long replace_semaphores(void)
+{
+	return semctl(semaphores, 0, IPC_RMID) ?: semget(IPC_PRIVATE, 2, IPC_CREAT | 0600);
+}
 static long make_message_queue(void) { return msgget(IPC_PRIVATE, IPC_CREAT | 0600); }
 static long open_queue(void) { return mq_open("/states", O_RDWR); }
 static long make_queue(void)
@@ -390,6 +440,11 @@ static long make_queue(void)
 
 	name[5] += pick(9);
 	return mq_open(name, O_RDWR | O_CREAT, 0600, NULL);
+}
+
+static long replace_queue(void)
+{
+	return mq_unlink("/states") ?: mq_open("/other", O_RDWR | O_CREAT, 0600, NULL);
 }
 
 static int some_fd(void) { return FILE_FD + pick(PLAIN_FDS - FILE_FD); }
@@ -410,6 +465,11 @@ static long set_fd_owner(void)
 }
 static long set_fd_signal(void) { return fcntl(some_fd(), F_SETSIG, 34 + pick(9)); }
 static long seek(void) { return lseek(FILE_FD, 1 + pick(9000), SEEK_SET); }
+static long read_dir(void)
+{
+	char entries[256];
+	return syscall(SYS_getdents64, DIR_FD, entries, 256L);
+}
 static long lock_posix(void)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_start = pick(99), .l_len = 1 + pick(9) };
@@ -427,9 +487,12 @@ static long lease(void) { return fcntl(LEASE_FD, F_SETLEASE, F_RDLCK); }
 static long set_pipe_size(void) { return fcntl(PIPE_IN, F_SETPIPE_SZ, 2 * PAGE << pick(3)); }
 static long set_socket_option(void)
 {
-	static const int options[] = { SO_RCVBUF, SO_SNDBUF, SO_PRIORITY, SO_KEEPALIVE, SO_BROADCAST, SO_REUSEADDR };
+	static const int options[] = {
+		SO_RCVBUF, SO_SNDBUF, SO_PRIORITY, SO_KEEPALIVE, SO_BROADCAST, SO_REUSEADDR
+	};
 
-	return setsockopt(pick(2) ? UDP_FD : SOCKET_FD, SOL_SOCKET, options[pick(ARRAY_SIZE(options))],
+	return setsockopt(pick(2) ? UDP_FD : SOCKET_FD, SOL_SOCKET,
+			  options[pick(ARRAY_SIZE(options))],
 			  &(int){ 1 + 5000 * pick(2) }, sizeof(int));
 }
 static long bind_socket(void)
@@ -437,6 +500,15 @@ static long bind_socket(void)
 	struct sockaddr_in any = { .sin_family = AF_INET };
 
 	return bind(pick(2) ? UDP_FD : TCP_FD, (struct sockaddr *)&any, sizeof(any));
+}
+static long set_terminal(void)
+{
+	struct termios settings;
+
+	if (tcgetattr(TTY_FD, &settings))
+		return -1;
+	settings.c_lflag ^= pick(2) ? ECHO : ICANON;
+	return tcsetattr(TTY_FD, TCSANOW, &settings);
 }
 static long shut_socket(void) { return shutdown(SOCKET_FD, pick(2)); }
 static long replace_fd(void) { return dup2(NULL_FD, some_fd()); }
@@ -453,7 +525,12 @@ static long make_epoll(void)
 static long make_eventfd(void) { return eventfd(3, 0); }
 static long make_timerfd(void) { return timerfd_create(CLOCK_MONOTONIC, 0); }
 static long make_signalfd(void) { sigset_t set; sigfillset(&set); return signalfd(-1, &set, 0); }
-static long make_inotify(void) { int fd = inotify_init(); return fd < 0 ? fd : inotify_add_watch(fd, "/tmp", IN_CREATE); }
+static long make_inotify(void)
+{
+	int fd = inotify_init();
+
+	return fd < 0 ? fd : inotify_add_watch(fd, "/tmp", IN_CREATE);
+}
 static long make_fanotify(void) { return fanotify_init(FAN_CLASS_NOTIF, O_RDONLY); }
 static long make_pidfd(void) { return syscall(SYS_pidfd_open, getpid(), 0); }
 static long make_memfd(void) { return memfd_create("states", MFD_ALLOW_SEALING); }
@@ -466,7 +543,11 @@ static long make_perf(void)
 	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
 }
 static long make_aio(void) { unsigned long context = 0; return syscall(SYS_io_setup, 4, &context); }
-static long make_uring(void) { struct io_uring_params p = { 0 }; return syscall(SYS_io_uring_setup, 4, &p); }
+static long make_uring(void)
+{
+	struct io_uring_params p = { 0 };
+	return syscall(SYS_io_uring_setup, 4, &p);
+}
 static long landlock(void)
 {
 	unsigned long handled[2] = { 1 << 9 /* MAKE_SOCK */ };
@@ -478,7 +559,8 @@ static long landlock(void)
 }
 static long filter_calls(void)
 {
-	struct { unsigned short code; unsigned char t, f; unsigned int k; } allow = { 6, 0, 0, 0x7fff0000 };
+	struct { unsigned short code; unsigned char t, f; unsigned int k; } allow = { 6, 0, 0,
+										      0x7fff0000 };
 	struct { unsigned short length; void *filter; } program = { 1, &allow };
 
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
@@ -494,7 +576,10 @@ static long put_text(const char *path, const char *text)
 	return result ? -1 : 0;
 }
 static long oom_score(void) { return put_text("/proc/self/oom_score_adj", pick(2) ? "300" : "7"); }
-static long dump_filter(void) { return put_text("/proc/self/coredump_filter", pick(2) ? "0x7f" : "0x1"); }
+static long dump_filter(void)
+{
+	return put_text("/proc/self/coredump_filter", pick(2) ? "0x7f" : "0x1");
+}
 static long proc_comm(void) { return put_text("/proc/self/comm", "by proc"); }
 static long proc_slack(void) { return put_text("/proc/self/timerslack_ns", "77777"); }
 static long proc_cgroup(void) { return put_text("/cgroup/states/cgroup.procs", "0"); }
@@ -502,7 +587,10 @@ static long proc_cgroup(void) { return put_text("/cgroup/states/cgroup.procs", "
 /* What one thread does to another, which sleeps all the time. */
 static long need_other(long result) { if (!other) errno = ESRCH; return other ? result : -1; }
 static pid_t the_other(void) { return other ?: -1; }
-static long other_nice(void) { return need_other(setpriority(PRIO_PROCESS, the_other(), 1 + pick(19))); }
+static long other_nice(void)
+{
+	return need_other(setpriority(PRIO_PROCESS, the_other(), 1 + pick(19)));
+}
 static long other_policy(void)
 {
 	return need_other(sched_setscheduler(the_other(), SCHED_BATCH, &(struct sched_param){ 0 }));
@@ -515,7 +603,10 @@ static long other_affinity(void)
 	CPU_SET(pick(2), &set);
 	return need_other(sched_setaffinity(the_other(), sizeof(set), &set));
 }
-static long other_io_priority(void) { return need_other(syscall(SYS_ioprio_set, 1, the_other(), 2 << 13 | 5)); }
+static long other_io_priority(void)
+{
+	return need_other(syscall(SYS_ioprio_set, 1, the_other(), 2 << 13 | 5));
+}
 static long other_name(void)
 {
 	char path[64];
@@ -529,7 +620,7 @@ static long other_signal(void)
 	return need_other(syscall(SYS_tgkill, getpid(), the_other(), SIGUSR2));
 }
 
-/* What the rewind has to do: RESTORE, REFUSE, or one of them; what the kernel may lack, or needs. */
+/* What the rewind has to do: RESTORE, REFUSE, or one of them; what the kernel may lack. */
 enum { RESTORE = 0, REFUSE = 1, EITHER = 2, LACKING = 4, THREAD = 8 };
 
 #define KIND(name, what) { #name, name, what }
@@ -537,52 +628,60 @@ static const struct { const char *name; long (*call)(void); int what; } kinds[] 
 	KIND(set_name, RESTORE), KIND(set_timerslack, RESTORE), KIND(set_pdeathsig, RESTORE),
 	KIND(set_dumpable, REFUSE), KIND(set_keepcaps, REFUSE), KIND(set_no_new_privs, REFUSE),
 	KIND(set_securebits, REFUSE), KIND(set_subreaper, RESTORE), KIND(set_thp_disable, REFUSE),
-	KIND(set_tsc, REFUSE), KIND(set_mce_policy, REFUSE | LACKING), KIND(set_speculation, REFUSE | LACKING),
-	KIND(set_mdwe, REFUSE), KIND(set_memory_merge, REFUSE | LACKING), KIND(set_io_flusher, REFUSE),
+	KIND(set_tsc, REFUSE), KIND(set_mce_policy, REFUSE | LACKING),
+	KIND(set_speculation, REFUSE | LACKING), KIND(set_mdwe, REFUSE),
+	KIND(set_memory_merge, REFUSE | LACKING), KIND(set_io_flusher, REFUSE),
 	KIND(set_user_dispatch, REFUSE), KIND(set_area_name, RESTORE | LACKING),
 	KIND(set_core_cookie, REFUSE | LACKING), KIND(set_cpuid, REFUSE | LACKING),
 	KIND(drop_bounding, REFUSE), KIND(raise_ambient, REFUSE), KIND(set_mm_arguments, REFUSE),
 	KIND(set_mm_auxv, REFUSE), KIND(set_limit, RESTORE), KIND(set_umask, RESTORE),
 	KIND(change_dir, RESTORE), KIND(change_dir_fd, RESTORE), KIND(change_root, RESTORE),
 	KIND(set_nice, RESTORE), KIND(set_policy, RESTORE), KIND(set_slice, RESTORE),
-	KIND(set_deadline, RESTORE), KIND(set_clamp, REFUSE | LACKING), KIND(set_affinity, RESTORE),
-	KIND(set_io_priority, REFUSE), KIND(set_action, RESTORE), KIND(set_mask, RESTORE),
-	KIND(pend_signal, RESTORE), KIND(set_altstack, RESTORE), KIND(set_itimer, RESTORE),
-	KIND(set_alarm, RESTORE), KIND(make_timer, RESTORE), KIND(set_personality, REFUSE),
-	KIND(unshare_names, REFUSE | LACKING), KIND(unshare_ipc, REFUSE | LACKING),
-	KIND(unshare_net, REFUSE | LACKING), KIND(unshare_mounts, REFUSE),
-	KIND(unshare_cgroup, REFUSE | LACKING), KIND(unshare_pid, REFUSE | LACKING),
-	KIND(unshare_time, REFUSE | LACKING), KIND(unshare_user, REFUSE | LACKING),
-	KIND(unshare_own, RESTORE), KIND(unshare_files, REFUSE | THREAD),
-	KIND(unshare_directory, REFUSE | THREAD), KIND(set_user, REFUSE), KIND(set_group, REFUSE),
-	KIND(set_groups, REFUSE), KIND(set_fs_user, REFUSE), KIND(set_capabilities, REFUSE),
-	KIND(new_session, REFUSE), KIND(new_group, REFUSE), KIND(join_keyring, REFUSE | LACKING),
+	KIND(set_deadline, RESTORE), KIND(set_clamp, REFUSE | LACKING),
+	KIND(set_affinity, RESTORE), KIND(set_io_priority, REFUSE), KIND(set_action, RESTORE),
+	KIND(set_mask, RESTORE), KIND(pend_signal, RESTORE), KIND(set_altstack, RESTORE),
+	KIND(set_itimer, RESTORE), KIND(set_alarm, RESTORE), KIND(make_timer, RESTORE),
+	KIND(set_personality, REFUSE), KIND(unshare_names, REFUSE | LACKING),
+	KIND(unshare_ipc, REFUSE | LACKING), KIND(unshare_net, REFUSE | LACKING),
+	KIND(unshare_mounts, REFUSE), KIND(unshare_cgroup, REFUSE | LACKING),
+	KIND(unshare_pid, REFUSE | LACKING), KIND(unshare_time, REFUSE | LACKING),
+	KIND(unshare_user, REFUSE | LACKING), KIND(unshare_own, RESTORE),
+	KIND(unshare_files, REFUSE | THREAD), KIND(unshare_directory, REFUSE | THREAD),
+	KIND(set_user, REFUSE), KIND(set_group, REFUSE), KIND(set_groups, REFUSE),
+	KIND(set_fs_user, REFUSE), KIND(set_capabilities, REFUSE), KIND(new_session, REFUSE),
+	KIND(new_group, REFUSE), KIND(join_keyring, REFUSE | LACKING),
 	KIND(make_keyring, REFUSE | LACKING), KIND(key_destination, REFUSE | LACKING),
 	KIND(set_memory_policy, REFUSE | LACKING), KIND(bind_memory, RESTORE | LACKING),
 	KIND(lock_future, RESTORE), KIND(lock_current, RESTORE), KIND(lock_some, RESTORE),
-	KIND(seal_memory, RESTORE | LACKING), KIND(wipe_on_fork, RESTORE), KIND(merge_area, REFUSE | LACKING),
-	KIND(register_membarrier, REFUSE | LACKING), KIND(set_robust, RESTORE), KIND(set_tid_word, RESTORE),
-	KIND(register_rseq, RESTORE | LACKING), KIND(set_gs, RESTORE), KIND(set_ldt, REFUSE | LACKING),
-	KIND(set_tls_entry, REFUSE | LACKING), KIND(set_ports, REFUSE | LACKING),
-	KIND(set_io_level, REFUSE | LACKING), KIND(make_semaphores, REFUSE), KIND(undo_semaphore, REFUSE),
-	KIND(make_segment, REFUSE), KIND(attach_segment, RESTORE), KIND(make_message_queue, REFUSE),
-	KIND(open_queue, RESTORE), KIND(make_queue, REFUSE), KIND(set_fd_flags, RESTORE),
-	KIND(set_async, REFUSE), KIND(set_fd_cloexec, RESTORE), KIND(set_fd_owner, RESTORE),
-	KIND(set_fd_signal, RESTORE), KIND(seek, RESTORE), KIND(lock_posix, RESTORE),
+	KIND(seal_memory, RESTORE | LACKING), KIND(wipe_on_fork, RESTORE),
+	KIND(merge_area, REFUSE | LACKING), KIND(register_membarrier, REFUSE | LACKING),
+	KIND(set_robust, RESTORE), KIND(set_tid_word, RESTORE),
+	KIND(register_rseq, RESTORE | LACKING), KIND(set_gs, RESTORE),
+	KIND(set_ldt, REFUSE | LACKING), KIND(set_tls_entry, REFUSE | LACKING),
+	KIND(set_ports, REFUSE | LACKING), KIND(set_io_level, REFUSE | LACKING),
+	KIND(make_semaphores, REFUSE), KIND(undo_semaphore, REFUSE), KIND(make_segment, REFUSE),
+	KIND(attach_segment, RESTORE), KIND(make_message_queue, REFUSE),
+	KIND(replace_semaphores, EITHER), KIND(open_queue, RESTORE), KIND(make_queue, REFUSE),
+	KIND(replace_queue, EITHER), KIND(set_fd_flags, RESTORE), KIND(set_async, REFUSE),
+	KIND(set_fd_cloexec, RESTORE), KIND(set_fd_owner, RESTORE), KIND(set_fd_signal, RESTORE),
+	KIND(seek, RESTORE), KIND(read_dir, RESTORE), KIND(lock_posix, RESTORE),
 	KIND(lock_ofd, REFUSE), KIND(lock_bsd, REFUSE), KIND(lease, REFUSE),
-	KIND(set_pipe_size, EITHER), KIND(set_socket_option, EITHER), KIND(bind_socket, EITHER),
-	KIND(shut_socket, EITHER), KIND(replace_fd, RESTORE), KIND(close_some, RESTORE),
-	KIND(open_some, RESTORE), KIND(make_sockets, RESTORE), KIND(make_epoll, RESTORE),
-	KIND(make_eventfd, RESTORE), KIND(make_timerfd, RESTORE), KIND(make_signalfd, RESTORE),
-	KIND(make_inotify, RESTORE), KIND(make_fanotify, RESTORE | LACKING), KIND(make_pidfd, RESTORE),
-	KIND(make_memfd, RESTORE), KIND(make_secret, RESTORE | LACKING), KIND(make_userfaultfd, RESTORE),
-	KIND(make_perf, REFUSE | LACKING), KIND(make_aio, REFUSE | LACKING),
-	KIND(make_uring, REFUSE | LACKING), KIND(landlock, REFUSE | LACKING), KIND(filter_calls, REFUSE),
+	KIND(set_pipe_size, REFUSE), KIND(set_socket_option, REFUSE), KIND(bind_socket, REFUSE),
+	KIND(shut_socket, REFUSE), KIND(set_terminal, REFUSE | LACKING),
+	KIND(replace_fd, RESTORE), KIND(close_some, RESTORE), KIND(open_some, RESTORE),
+	KIND(make_sockets, RESTORE), KIND(make_epoll, RESTORE), KIND(make_eventfd, RESTORE),
+	KIND(make_timerfd, RESTORE), KIND(make_signalfd, RESTORE), KIND(make_inotify, RESTORE),
+	KIND(make_fanotify, RESTORE | LACKING), KIND(make_pidfd, RESTORE),
+	KIND(make_memfd, RESTORE), KIND(make_secret, RESTORE | LACKING),
+	KIND(make_userfaultfd, RESTORE), KIND(make_perf, REFUSE | LACKING),
+	KIND(make_aio, REFUSE | LACKING), KIND(make_uring, REFUSE | LACKING),
+	KIND(landlock, REFUSE | LACKING), KIND(filter_calls, REFUSE),
 	KIND(protection_key, REFUSE | LACKING), KIND(be_traced, REFUSE), KIND(oom_score, REFUSE),
 	KIND(dump_filter, REFUSE), KIND(proc_comm, RESTORE), KIND(proc_slack, RESTORE),
-	KIND(proc_cgroup, REFUSE), KIND(other_nice, RESTORE | THREAD), KIND(other_policy, RESTORE | THREAD),
-	KIND(other_affinity, RESTORE | THREAD), KIND(other_io_priority, REFUSE | THREAD),
-	KIND(other_name, RESTORE | THREAD), KIND(other_signal, RESTORE | THREAD),
+	KIND(proc_cgroup, REFUSE), KIND(other_nice, RESTORE | THREAD),
+	KIND(other_policy, RESTORE | THREAD), KIND(other_affinity, RESTORE | THREAD),
+	KIND(other_io_priority, REFUSE | THREAD), KIND(other_name, RESTORE | THREAD),
+	KIND(other_signal, RESTORE | THREAD),
 };
 #define KINDS	((int)ARRAY_SIZE(kinds))
 
@@ -631,7 +730,8 @@ static void add_controls(void)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(simple); i++)
-		add("prctl %s: %d\n", simple[i].name, prctl(simple[i].option, simple[i].a, 0, 0, 0));
+		add("prctl %s: %d\n", simple[i].name, prctl(simple[i].option, simple[i].a, 0, 0,
+							    0));
 	for (size_t i = 0; i < ARRAY_SIZE(stored); i++) {
 		long value = 0;
 
@@ -649,7 +749,8 @@ static void add_signals(void)
 		unsigned long action[4] = { 0 };
 
 		syscall(SYS_rt_sigaction, number, NULL, action, 8L);
-		add("action %d: %lx %lx %lx %lx\n", number, action[0], action[1], action[2], action[3]);
+		add("action %d: %lx %lx %lx %lx\n", number, action[0], action[1], action[2],
+		    action[3]);
 	}
 	sigaltstack(NULL, &stack);
 	add("altstack: %p %zu %d\n", stack.ss_sp, stack.ss_size, stack.ss_flags);
@@ -707,7 +808,8 @@ static void add_memory(void)
 	syscall(SYS_get_mempolicy, &mode, nodes, 1024L, NULL, 0L);
 	add("memory policy: %d %lx\n", mode, nodes[0]);
 	for (int i = 0; i < 8; i++) {
-		syscall(SYS_get_mempolicy, &mode, nodes, 1024L, area + i * PAGE, 2L /* MPOL_F_ADDR */);
+		syscall(SYS_get_mempolicy, &mode, nodes, 1024L, area + i * PAGE,
+			2L /* MPOL_F_ADDR */);
 		add("policy of page %d: %d %lx\n", i, mode, nodes[0]);
 	}
 	add("populated at once: %d\n", populated_at_once());
@@ -741,20 +843,23 @@ static void add_keyrings(void)
 static void add_descriptors(void)
 {
 	static const int options[] = {
-		SO_RCVBUF, SO_SNDBUF, SO_PRIORITY, SO_KEEPALIVE, SO_BROADCAST, SO_REUSEADDR, SO_ERROR,
-		SO_ACCEPTCONN
+		SO_RCVBUF, SO_SNDBUF, SO_PRIORITY, SO_KEEPALIVE, SO_BROADCAST, SO_REUSEADDR,
+		SO_ERROR, SO_ACCEPTCONN
 	};
 
 	for (int fd = FILE_FD; fd < PLAIN_FDS; fd++) {
 		struct f_owner_ex owner = { 0 };
 		struct sockaddr_in name = { 0 };
 		socklen_t size = sizeof(name);
+		struct termios settings = { 0 };
 		struct pollfd poll_fd = { fd, POLLIN | POLLOUT | POLLRDHUP };
 
 		fcntl(fd, F_GETOWN_EX, &owner);
 		poll(&poll_fd, 1, 0);
-		add("fd %d: owner %d %d signal %d pipe %d lease %d events %x", fd, owner.type, owner.pid,
-		    fcntl(fd, F_GETSIG), fcntl(fd, F_GETPIPE_SZ), fcntl(fd, F_GETLEASE), poll_fd.revents);
+		add("fd %d: owner %d %d signal %d pipe %d lease %d events %x", fd, owner.type,
+		    owner.pid,
+		    fcntl(fd, F_GETSIG), fcntl(fd, F_GETPIPE_SZ), fcntl(fd, F_GETLEASE),
+			poll_fd.revents);
 		for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
 			int value = -1;
 			socklen_t room = sizeof(value);
@@ -762,6 +867,10 @@ static void add_descriptors(void)
 			getsockopt(fd, SOL_SOCKET, options[i], &value, &room);
 			add(" %d", value);
 		}
+		if (!tcgetattr(fd, &settings))
+			add(" terminal %x %x %x %x", settings.c_iflag, settings.c_oflag,
+			    settings.c_cflag,
+			    settings.c_lflag);
 		if (!getsockname(fd, (struct sockaddr *)&name, &size) && name.sin_family == AF_INET)
 			add(" port %d", name.sin_port);
 		add("\n");
@@ -771,11 +880,15 @@ static void add_descriptors(void)
 static void add_ipc(void)
 {
 	union { int value; struct semid_ds *set; } none = { 0 };
+	int queue = mq_open("/states", O_RDONLY);
 	struct shmid_ds there = { 0 };
 
+	add("queue: %d\n", queue < 0 ? errno : 0);
+	close(queue);
 	shmctl(segment, IPC_STAT, &there);
 	add("segment: %lu attached\n", (unsigned long)there.shm_nattch);
-	add("semaphores: %d %d\n", semctl(semaphores, 0, GETVAL, none), semctl(semaphores, 1, GETVAL, none));
+	add("semaphores: %d %d\n", semctl(semaphores, 0, GETVAL, none), semctl(semaphores, 1,
+		GETVAL, none));
 }
 
 /* ---- the subject ---------------------------------------------------------- */
@@ -833,7 +946,8 @@ static long look_rewind_look(void)
 		     "mov %%rax, %%rbx\n\t"
 		     TELL_AND_WAIT("%%r13")
 		     : "=&b"(error)
-		     : "r"(r12), "r"(r13), "r"(r14), "r"(r15), [nr] "i"(NR_REWIND), [fd] "i"(CONTROL_FD),
+		     : "r"(r12), "r"(r13), "r"(r14), "r"(r15), [nr] "i"(NR_REWIND),
+			[fd] "i"(CONTROL_FD),
 		       [size] "i"(sizeof(struct message))
 		     : "rax", "rdi", "rsi", "rdx", "rcx", "r11", "memory", "cc");
 	return error;
@@ -931,7 +1045,8 @@ static void count(int kind, int what)
 static void take_look(struct look *look, pid_t pid)
 {
 	static const char *const links[] = {
-		"ns/cgroup", "ns/ipc", "ns/mnt", "ns/net", "ns/pid", "ns/pid_for_children", "ns/time",
+		"ns/cgroup", "ns/ipc", "ns/mnt", "ns/net", "ns/pid", "ns/pid_for_children",
+			"ns/time",
 		"ns/time_for_children", "ns/user", "ns/uts", "cwd", "root",
 	};
 	char path[64], *at = look->outside;
@@ -942,7 +1057,8 @@ static void take_look(struct look *look, pid_t pid)
 		memset(&there, 0, sizeof(there));
 		snprintf(path, sizeof(path), "/proc/%d/%s", pid, links[i]);
 		stat(path, &there);
-		at += sprintf(at, "%s: %lx:%lu\n", links[i], (long)there.st_dev, (long)there.st_ino);
+		at += sprintf(at, "%s: %lx:%lu\n", links[i], (long)there.st_dev,
+			      (long)there.st_ino);
 	}
 }
 
@@ -983,7 +1099,8 @@ static void compare_look(struct watch *w, const struct look *was, const char *wh
 	struct look now;
 
 	take_look(&now, w->pid);
-	if (portrait_compare(was->portrait, now.portrait) + compare_texts(was->outside, now.outside))
+	if (portrait_compare(was->portrait, now.portrait) + compare_texts(was->outside,
+		now.outside))
 		blame(w, what);
 	drop_look(&now);
 }
@@ -1028,7 +1145,9 @@ static void compare_report(struct watch *w, const char *was, long size, const ch
 
 static int is_absence(int error)
 {
-	static const int known[] = { ENOSYS, EINVAL, ENODEV, ENXIO, EOPNOTSUPP, EIO, ENOSPC, EPERM, ENOENT };
+	static const int known[] = { ENOSYS, EINVAL, ENODEV, ENXIO, EOPNOTSUPP, EIO, ENOSPC, EPERM,
+				     ENOENT,
+				      ENOTTY };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (error == known[i])
@@ -1095,7 +1214,8 @@ static void be_told(struct watch *w, struct message *m)
 		compare_look(w, &w->then, "a refused rewind changed something");
 		break;
 	case N_INSIDE_AGAIN:
-		compare_report(w, w->told_then, m->b, "tells something else after a refused rewind");
+		compare_report(w, w->told_then, m->b,
+			       "tells something else after a refused rewind");
 		break;
 	case N_REFUSED:
 		note_refusal(w, m->b);
@@ -1158,11 +1278,24 @@ static void attend(struct watch *w)
 	}
 }
 
+/* The first terminal of an instance of their own; the returned descriptor keeps it. */
+static int make_terminal(void)
+{
+	int zero = 0, fd;
+
+	mkdir(TERMINALS, 0755);
+	if (mount("pts", TERMINALS, "devpts", 0, "ptmxmode=0666"))
+		return -1;
+	fd = open(TERMINALS "/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	ioctl(fd, TIOCSPTLCK, &zero);
+	return fd;
+}
+
 /* Of one subject; returns the generation that the next one begins with. */
 static long run_subject(const struct plan *plan, int *bad)
 {
 	static struct watch w;
-	int sockets[2];
+	int sockets[2], terminal = make_terminal();
 
 	memset(&w, 0, sizeof(w));
 	w.plan = plan;
@@ -1170,7 +1303,8 @@ static long run_subject(const struct plan *plan, int *bad)
 	if (unshare(CLONE_NEWIPC) && errno != EINVAL)
 		fail("IPC namespace: %s", strerror(errno));
 	w.report = open("/tmp/states.report", O_RDWR | O_CREAT | O_TRUNC, 0600);
-	expect(w.report >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0);
+	expect(w.report >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+					   sockets) == 0);
 	w.pid = fork();
 	if (w.pid == 0) {
 		put_at(fcntl(sockets[1], F_DUPFD, 100), CONTROL_FD);
@@ -1184,20 +1318,37 @@ static long run_subject(const struct plan *plan, int *bad)
 	attend(&w);
 	close(w.socket);
 	close(w.report);
+	close(terminal);
+	umount2(TERMINALS, MNT_DETACH);
 	drop_look(&w.first);
 	drop_look(&w.then);
 	*bad |= w.bad;
 	return plan->from + w.generation + (w.refused || w.died);
 }
 
+/* Much is freed a little later. */
+static void expect_live(const char *before)
+{
+	struct usage now = usage();
+
+	for (int wait = 0; wait < 500 && strcmp(now.live, before); wait++) {
+		usleep(10000);
+		now = usage();
+	}
+	if (strcmp(now.live, before))
+		fail("objects of the facility: %s, before: %s", now.live, before);
+}
+
 static void run_plan(struct plan plan)
 {
+	struct usage start = usage();
 	int bad = 0;
 
 	setlinebuf(stdout);
 	mkdir("/cgroup/states", 0755);
 	while (plan.from < plan.to) {
-		plan.with_thread = plan.alone ? !!(kinds[plan.from].what & THREAD) : plan.from / 4 % 2;
+		plan.with_thread = plan.alone ?
+			!!(kinds[plan.from].what & THREAD) : plan.from / 4 % 2;
 		if (!plan.alone) {
 			plan.from = run_subject(&plan, &bad);
 			continue;
@@ -1210,6 +1361,7 @@ static void run_plan(struct plan plan)
 			some.to++;
 		plan.from = run_subject(&some, &bad);
 	}
+	expect_live(start.live);
 	if (bad)
 		_exit(CASE_FAIL);
 }
@@ -1232,7 +1384,8 @@ static void report_counts(void)
 	if (read(fd, values, sizeof(values)) < 0)
 		return;
 	for (int i = 0; i < KINDS; i++)
-		printf("# states %s restored %ld refused %ld%s\n", kinds[i].name, values[i][RESTORED],
+		printf("# states %s restored %ld refused %ld%s\n", kinds[i].name,
+		       values[i][RESTORED],
 		       values[i][REFUSED], values[i][ABSENT] ? " (not in this kernel)" : "");
 }
 
