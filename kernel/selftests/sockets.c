@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sockets, pipes and terminals that a process had before the checkpoint: what a request leaves
+ * in them, or changes about them, is no content of the process. It makes a rewind refuse.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+static void loopback_up(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	expect(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0);
+	close(fd);
+}
+
+/* Bound to a port of its own on the loopback interface, which is left in @to. */
+static int bound(int type, struct sockaddr_in *to)
+{
+	socklen_t length = sizeof(*to);
+	int fd = socket(AF_INET, type, 0);
+
+	loopback_up();
+	*to = (struct sockaddr_in){ .sin_family = AF_INET };
+	to->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	expect(fd >= 0 && bind(fd, (void *)to, sizeof(*to)) == 0);
+	expect(getsockname(fd, (void *)to, &length) == 0);
+	return fd;
+}
+
+static int connected(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	expect(fd >= 0 && connect(fd, (void *)to, sizeof(*to)) == 0);
+	return fd;
+}
+
+static void expect_refusal(const char *reason)
+{
+	char text[128] = "";
+	long error = sys_rewind(call_flags);
+
+	if (error != -EOPNOTSUPP)
+		fail("rewind() gave %ld, not EOPNOTSUPP", error);
+	refusal_reason(text, sizeof(text));
+	if (!strstr(text, reason))
+		fail("refused because of '%s', not '%s'", text, reason);
+}
+
+/* The next writer would send what a request began, and to whom the request wanted. */
+static void datagram_begun(long number, long unused)
+{
+	struct sockaddr_in to;
+	int receiver = bound(SOCK_DGRAM, &to), sender = socket(AF_INET, SOCK_DGRAM, 0);
+
+	expect(dup2(sender, number) == number);
+	close(sender);
+	close(receiver);
+	if (checkpoint_plain())
+		fail("a rewind left half a datagram");
+	expect(sendto(number, "secret", 6, MSG_MORE, (void *)&to, sizeof(to)) == 6);
+	expect_refusal("unsent data");
+}
+
+/* What was connected, written and closed waits there to be accepted. */
+static void connection_not_accepted(long unused, long unused2)
+{
+	struct sockaddr_in to;
+	int listener = bound(SOCK_STREAM, &to), fd;
+
+	expect(listen(listener, 8) == 0);
+	if (checkpoint_plain())
+		fail("a rewind left a connection");
+	fd = connected(&to);
+	expect(write(fd, "secret", 6) == 6);
+	close(fd);
+	expect_refusal("unread data");
+}
+
+static void half_sent(long unused, long unused2)
+{
+	struct sockaddr_in to;
+	int listener = bound(SOCK_STREAM, &to), on = 1, fd;
+
+	expect(listen(listener, 8) == 0);
+	fd = connected(&to);
+	expect(accept(listener, NULL, NULL) >= 0);
+	expect(setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on)) == 0);
+	if (checkpoint_plain())
+		fail("a rewind left data that was not sent");
+	expect(write(fd, "secret", 6) == 6);
+	expect_refusal("unsent data");
+}
+
+/* Used as it should be, a connection is no reason to refuse. */
+static void quiet_connection(long unused, long unused2)
+{
+	struct sockaddr_in to;
+	int listener = bound(SOCK_STREAM, &to), fd, peer;
+	char bytes[16];
+
+	expect(listen(listener, 8) == 0);
+	fd = connected(&to);
+	peer = accept(listener, NULL, NULL);
+	expect(peer >= 0);
+	if (checkpoint_plain() == GENERATIONS)
+		return;
+	expect(write(fd, "question", 8) == 8 && read(peer, bytes, 16) == 8);
+	expect(write(peer, "answer", 6) == 6 && read(fd, bytes, 16) == 6);
+	rewind_now();
+}
+
+static int datagram, stream;
+
+static void set(int fd, int level, int name, int value)
+{
+	if (setsockopt(fd, level, name, &value, sizeof(value)))
+		fail("option %d of level %d: %s", name, level, strerror(errno));
+}
+
+static void receive_timeout(void)
+{
+	struct timeval second = { 1, 0 };
+
+	expect(setsockopt(datagram, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)) == 0);
+}
+
+static void lingering(void)
+{
+	struct linger minute = { 1, 60 };
+
+	expect(setsockopt(stream, SOL_SOCKET, SO_LINGER, &minute, sizeof(minute)) == 0);
+}
+
+static void filtering(void)
+{
+	struct sock_filter none = { BPF_RET | BPF_K, 0, 0, 0 };
+	struct sock_fprog program = { 1, &none };
+
+	expect(setsockopt(datagram, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0);
+}
+
+static void connecting(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	expect(connect(datagram, (void *)&to, sizeof(to)) == 0);
+}
+
+static void broadcasting(void) { set(datagram, SOL_SOCKET, SO_BROADCAST, 1); }
+static void priority(void) { set(stream, SOL_SOCKET, SO_PRIORITY, 5); }
+static void mark(void) { set(datagram, SOL_SOCKET, SO_MARK, 5); }
+static void peeking(void) { set(datagram, SOL_SOCKET, SO_PEEK_OFF, 3); }
+static void small_buffer(void) { set(datagram, SOL_SOCKET, SO_RCVBUF, 4096); }
+static void time_to_live(void) { set(datagram, IPPROTO_IP, IP_TTL, 3); }
+static void service(void) { set(datagram, IPPROTO_IP, IP_TOS, 8); }
+static void no_delay(void) { set(stream, IPPROTO_TCP, TCP_NODELAY, 1); }
+static void interface(void)
+{
+	expect(setsockopt(datagram, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == 0);
+}
+
+static void option(long change, long unused)
+{
+	loopback_up();
+	datagram = socket(AF_INET, SOCK_DGRAM, 0);
+	stream = socket(AF_INET, SOCK_STREAM, 0);
+	if (checkpoint_plain())
+		fail("a rewind left the option");
+	((void (*)(void))change)();
+	expect_refusal("settings of");
+}
+
+static void shut_down(long unused, long unused2)
+{
+	int ends[2];
+
+	expect(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	if (checkpoint_plain())
+		fail("a rewind left one direction closed");
+	expect(shutdown(ends[0], SHUT_WR) == 0);
+	expect_refusal("settings of");
+}
+
+static void pipe_size(long unused, long unused2)
+{
+	int ends[2];
+
+	expect(pipe(ends) == 0);
+	if (checkpoint_plain())
+		fail("a rewind left the size of the pipe");
+	expect(fcntl(ends[1], F_SETPIPE_SZ, 4096) == 4096);
+	expect_refusal("settings of");
+}
+
+static int terminal_master(char *slave, size_t size)
+{
+	int fd;
+
+	mkdir("/dev/pts", 0755);
+	mount("devpts", "/dev/pts", "devpts", 0, "ptmxmode=0666");
+	fd = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY);
+	if (fd < 0)
+		fd = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+	if (fd < 0 || unlockpt(fd) || ptsname_r(fd, slave, size))
+		skip("no pseudo-terminals");
+	return fd;
+}
+
+/* It is a pipe: what is written to the slave can be read here. */
+static void master_of_a_terminal(long unused, long unused2)
+{
+	char slave[64];
+
+	terminal_master(slave, sizeof(slave));
+	expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
+}
+
+static void terminal_settings(long unused, long unused2)
+{
+	struct termios settings;
+	char slave[64];
+	int master = terminal_master(slave, sizeof(slave)), fd = open(slave, O_RDWR | O_NOCTTY);
+
+	expect(fd >= 0);
+	close(master);
+	fd = open("/dev/console", O_RDWR | O_NOCTTY);
+	if (fd < 0 || tcgetattr(fd, &settings))
+		skip("no terminal");
+	if (checkpoint_plain())
+		fail("a rewind left the settings of the terminal");
+	settings.c_lflag ^= ECHO;
+	expect(tcsetattr(fd, TCSANOW, &settings) == 0);
+	expect_refusal("settings of");
+	settings.c_lflag ^= ECHO;
+	tcsetattr(fd, TCSANOW, &settings);
+}
+
+#define OPTION(change) { "socket option: " #change, option, (long)change, 0, 0, 0 }
+
+int main(int argc, char **argv)
+{
+	const struct testcase cases[] = {
+		{ "a datagram that was begun", datagram_begun, 20, 0, 0, 0 },
+		{ "a datagram that was begun on descriptor 0", datagram_begun, 0, 0, 0, 0 },
+		{ "a connection nobody accepted", connection_not_accepted, 0, 0, 0, 0 },
+		{ "data that was held back", half_sent, 0, 0, 0, 0 },
+		{ "a connection at rest", quiet_connection, 0, 0, 0, 0 },
+		OPTION(receive_timeout), OPTION(lingering), OPTION(filtering), OPTION(connecting),
+		OPTION(broadcasting), OPTION(priority), OPTION(mark), OPTION(peeking),
+		OPTION(small_buffer), OPTION(time_to_live), OPTION(service), OPTION(no_delay),
+		OPTION(interface),
+		{ "a direction that was shut down", shut_down, 0, 0, 0, 0 },
+		{ "size of a pipe", pipe_size, 0, 0, 0, 0 },
+		{ "master of a pseudo-terminal", master_of_a_terminal, 0, 0, 0, 0 },
+		{ "settings of a terminal", terminal_settings, 0, 0, 0, 0 },
+	};
+
+	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
+}
