@@ -138,6 +138,8 @@ def fragments(variant: Variant, patches: Path | None) -> tuple[Path, ...]:
         names.append("debug")
     if patches is not None and variant in ("release", "debug") and series_of(patches):
         names.append("rewind")
+        if variant == "debug":
+            names.append("rewind-debug")
     return tuple(KERNEL / "configs" / f"{name}.config" for name in names)
 
 

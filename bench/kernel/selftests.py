@@ -23,10 +23,13 @@ CFLAGS = ("-static", "-O2", "-g0", "-Wall", "-pthread", "-mno-red-zone", "-Wno-r
 COMPILE_S = 120.0
 #: A swap area, and a disk for direct I/O.
 DISKS_MB = (256, 64)
-OPERATIONS = re.compile(r"^operations (?P<kind>\w+) (?P<count>\d+)$")
+OPERATIONS = re.compile(r"^operations (?P<name>\w+) (?P<count>\d+)$")
+#: What the kernel's rewinds did, by the counters in /proc/PID/rewind.
+BRANCHES = re.compile(r"^branch (?P<name>\w+) (?P<count>\d+)$")
 NOTHING_DONE = "a random program did nothing"
 KIND_MISSED = "no random program did"
-#: So many random operations must have met every kind.
+BRANCH_MISSED = "no random program made a rewind do"
+#: So many random operations must have met every kind, and every branch of a rewind.
 ENOUGH_OPERATIONS = 3000
 
 
@@ -47,7 +50,15 @@ class Report:
         """How often the random programs did each kind of operation."""
         counts: Counter[str] = Counter()
         for program in self.results.programs:
-            counts.update(_operations(program))
+            counts.update(_counts(OPERATIONS, program))
+        return counts
+
+    @property
+    def branches(self) -> Counter[str]:
+        """How often each branch of a rewind was taken in the random programs."""
+        counts: Counter[str] = Counter()
+        for program in self.results.programs:
+            counts.update(_counts(BRANCHES, program))
         return counts
 
     @property
@@ -85,11 +96,16 @@ class Report:
 
     def _random_problems(self) -> Iterator[str]:
         for program in self.results.programs:
-            if program.name == "oracle" and not program.failures and not _operations(program)["total"]:
+            if (
+                program.name == "oracle"
+                and not program.failures
+                and not _counts(OPERATIONS, program)["total"]
+            ):
                 yield f"{NOTHING_DONE}: {program.command}"
         counts = self.operations
         if counts["total"] >= ENOUGH_OPERATIONS:
             yield from (f"{KIND_MISSED} '{kind}'" for kind, count in counts.items() if not count)
+            yield from (f"{BRANCH_MISSED} '{name}'" for name, n in self.branches.items() if not n)
 
 
 def _named(case: tap.Case) -> str:
@@ -97,10 +113,10 @@ def _named(case: tap.Case) -> str:
     return f"{case.name}: {case.diagnostics[-1]}" if case.name == tap.WHOLE else case.name
 
 
-def _operations(program: tap.Program) -> Counter[str]:
+def _counts(pattern: re.Pattern[str], program: tap.Program) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for match in filter(None, map(OPERATIONS.match, program.remarks)):
-        counts[match["kind"]] += int(match["count"])
+    for match in filter(None, map(pattern.match, program.remarks)):
+        counts[match["name"]] += int(match["count"])
     return counts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-ALL_KINDS = 25
+ALL_KINDS = 27
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,9 @@ def short_pieces(
 ) -> tuple[Piece, ...]:
     """The slice for each change: every program once, and random programs enough to meet every kind."""
     commands = [command(name, seed=seed) for name in case_programs()]
-    commands += [command("oracle", f"-s {seed + i} -g 20 -o 60") for i in range(3)]
+    # Only without reuse is it sure that pages are armed again.
+    flags = (0, ABLATIONS["no-reuse"], 0)
+    commands += [command("oracle", f"-s {seed + i} -g 20 -o 60", flags=f) for i, f in enumerate(flags)]
     return (Piece("short", tuple(commands), machine(), limit_s, situations),)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.build.kernel import fragments
 from bench.build.step import Product
 from bench.kernel import plan, selftests, shrink, suite, tap
 from bench.kernel.boot import Boot, Ending
@@ -50,7 +51,8 @@ def test_a_replay_that_fails_ends_in_the_smallest_command(tmp_path, monkeypatch)
 def test_the_debug_kernel_compares_pages_with_their_hashes():
     verifying = [line for line in plan.debug_slice().commands if f"REWIND_FLAGS={plan.VERIFY} " in line]
     assert {"smoke", "oracle"} <= {program_of(line) for line in verifying}
-    assert "CONFIG_REWIND_DEBUG=y" in (KERNEL / "configs" / "debug.config").read_text().splitlines()
+    names = {path.name for path in fragments("debug", KERNEL / "patches")}
+    assert "rewind-debug.config" in names
 
 
 def program_of(line):

@@ -148,6 +148,16 @@ def test_nothing_may_be_skipped_on_a_debug_kernel():
     assert plan.debug_slice().situations == plan.faults_piece().situations == ()
 
 
+def test_a_branch_that_was_never_taken_is_a_problem_of_a_long_run():
+    def with_branches(total, **branches):
+        lines = "\n".join(f"# branch {name} {count}" for name, count in branches.items())
+        return report(oracle_text(total=total).replace("# program ends", f"{lines}\n# program ends"))
+
+    assert with_branches(40, copied=0).problems == ()
+    (problem,) = with_branches(4000, copied=0, zeroed=3).problems
+    assert problem == "no random program made a rewind do 'copied'"
+
+
 def test_a_panic_and_a_hang_are_named():
     cut = "# program begins: /selftests/memory\n1..2\nok 1 a\n# case b"
     problems = report(cut, Ending.DIED).problems
