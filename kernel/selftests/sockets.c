@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -125,6 +126,51 @@ static void quiet_connection(long unused, long unused2)
 		return;
 	expect(write(fd, "question", 8) == 8 && read(peer, bytes, 16) == 8);
 	expect(write(peer, "answer", 6) == 6 && read(fd, bytes, 16) == 6);
+	rewind_now();
+}
+
+/* Somebody else, who is no child, holds the other end until a byte comes. */
+static void keep_elsewhere(int end, int own)
+{
+	struct linger none = { 1, 0 };
+	pid_t pid = fork();
+	char byte;
+
+	if (pid) {
+		waitpid(pid, NULL, 0);
+		close(end);
+		return;
+	}
+	if (fork())
+		_exit(0);
+	close(own);
+	if (read(end, &byte, 1) == 1)
+		setsockopt(end, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	_exit(0);
+}
+
+/* What the other side does is no reason to refuse. */
+static void peer_goes(long internet, long unused)
+{
+	struct sockaddr_in to;
+	int ends[2], listener;
+	char byte;
+
+	if (internet) {
+		listener = bound(SOCK_STREAM, &to);
+		expect(listen(listener, 8) == 0);
+		ends[0] = connected(&to);
+		ends[1] = accept(listener, NULL, NULL);
+		close(listener);
+	} else {
+		expect(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	}
+	keep_elsewhere(ends[1], ends[0]);
+	if (checkpoint_plain())
+		return;
+	expect(write(ends[0], "x", 1) == 1);
+	if (read(ends[0], &byte, 1) > 0)
+		fail("the other side wrote something");
 	rewind_now();
 }
 
@@ -265,6 +311,8 @@ int main(int argc, char **argv)
 		{ "a connection nobody accepted", connection_not_accepted, 0, 0, 0, 0 },
 		{ "data that was held back", half_sent, 0, 0, 0, 0 },
 		{ "a connection at rest", quiet_connection, 0, 0, 0, 0 },
+		{ "a peer that closes its end", peer_goes, 0, 0, 0, 0 },
+		{ "a peer that resets the connection", peer_goes, 1, 0, 0, 0 },
 		OPTION(receive_timeout), OPTION(lingering), OPTION(filtering), OPTION(connecting),
 		OPTION(broadcasting), OPTION(priority), OPTION(mark), OPTION(peeking),
 		OPTION(small_buffer), OPTION(time_to_live), OPTION(service), OPTION(no_delay),
