@@ -48,17 +48,17 @@ class Report:
     @property
     def operations(self) -> Counter[str]:
         """How often the random programs did each kind of operation."""
-        counts: Counter[str] = Counter()
-        for program in self.results.programs:
-            counts.update(_counts(OPERATIONS, program))
-        return counts
+        return self._total(OPERATIONS)
 
     @property
     def branches(self) -> Counter[str]:
         """How often each branch of a rewind was taken in the random programs."""
+        return self._total(BRANCHES)
+
+    def _total(self, pattern: re.Pattern[str]) -> Counter[str]:
         counts: Counter[str] = Counter()
         for program in self.results.programs:
-            counts.update(_counts(BRANCHES, program))
+            counts.update(_counts(pattern, program))
         return counts
 
     @property

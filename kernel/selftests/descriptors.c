@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -176,15 +175,6 @@ static void offset_after_a_second_checkpoint(long unused, long unused2)
 		return;
 	lseek(fd, 10, SEEK_SET);
 	rewind_now();
-}
-
-static void loopback_up(void)
-{
-	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-	expect(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0);
-	close(fd);
 }
 
 /* The reader of one datagram moves all of them to a queue of its own. */

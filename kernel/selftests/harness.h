@@ -112,6 +112,10 @@ long refusal_reason(char *text, size_t size);	/* the `refusal` line of /proc/<pi
 long refusal_reason_of(const char *path, char *text, size_t size);
 long rewind_counter(const char *key);		/* a number in /proc/self/rewind, or -1 */
 int has_swap(void);
+void loopback_up(void);
+/* A socket with a port of its own on the loopback interface, which is left in @to. */
+struct sockaddr_in;
+int bound(int type, struct sockaddr_in *to);
 const char *swap_device(void);
 /* Make a cgroup with a limit and enter it; skips the case where there are none. */
 void enter_group(const char *name, const char *file, const char *limit);

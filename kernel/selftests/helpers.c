@@ -4,10 +4,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -298,6 +302,28 @@ void enter_group(const char *name, const char *file, const char *limit)
 	snprintf(path, sizeof(path), "/cgroup/%s/cgroup.procs", name);
 	snprintf(pid, sizeof(pid), "%d", getpid());
 	expect_eq(write_text(path, pid), 0);
+}
+
+void loopback_up(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	expect(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0);
+	close(fd);
+}
+
+int bound(int type, struct sockaddr_in *to)
+{
+	socklen_t length = sizeof(*to);
+	int fd = socket(AF_INET, type, 0);
+
+	loopback_up();
+	*to = (struct sockaddr_in){ .sin_family = AF_INET };
+	to->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	expect(fd >= 0 && bind(fd, (void *)to, sizeof(*to)) == 0);
+	expect(getsockname(fd, (void *)to, &length) == 0);
+	return fd;
 }
 
 int has_swap(void)
