@@ -19,9 +19,24 @@ from bench.paths import KERNEL, cache_dir
 from bench.progress import Progress
 
 NO_SWAP = "# CONFIG_SWAP is not set\n"
-KCSAN = "CONFIG_KCSAN=y\nCONFIG_KCSAN_INTERRUPT_WATCHER=y\n"
+#: Without EARLY_ENABLE nothing is watched. What is told of is a race even where no value changed.
+KCSAN = """\
+CONFIG_KCSAN=y
+CONFIG_KCSAN_EARLY_ENABLE=y
+CONFIG_KCSAN_INTERRUPT_WATCHER=y
+CONFIG_KCSAN_DELAY_RANDOMIZE=y
+CONFIG_KCSAN_SKIP_WATCH_RANDOMIZE=y
+"""
+#: One access of 200 is watched, not of 4000, and for longer: the programs do little in a short time.
+KCSAN_WATCH = "kcsan.skip_watch=200 kcsan.udelay_task=300"
+KCSAN_ANNOUNCED = ("kcsan: enabled early",)
+DEBUG_ANNOUNCED = (
+    "kasan: KernelAddressSanitizer initialized",
+    "Lock dependency validator",
+    "kmemleak: Kernel memory leak detector initialized",
+)
 #: What runs beside something else: threads, descendants, sudden ends.
-RACY_PROGRAMS = ("smoke", "threads", "descendants", "lifecycle", "killed", "regions")
+RACY_PROGRAMS = ("smoke", "threads", "descendants", "lifecycle", "killed", "regions", "commotion", "signals")
 #: A debug kernel is many times slower: the programs that find most of its faults.
 DEBUG_PROGRAMS = ("smoke", "abi", "regions", "descendants", "lifecycle", "threads", "trace")
 DEBUG_LIMIT_S = 2400.0
@@ -85,11 +100,13 @@ def faults_piece(*, seed: int = 1) -> Piece:
 def kcsan_piece(*, seed: int = 1) -> Piece:
     """Data races, where several threads or processes are at work."""
     commands = _patient(suite.command(name, seed=seed) for name in RACY_PROGRAMS)
-    return Piece("kcsan", commands, suite.machine(memory_mb=2048), 5400.0, own_races_only=True)
+    machine = suite.machine(memory_mb=2048, cmdline=KCSAN_WATCH)
+    return Piece("kcsan", commands, machine, 5400.0, own_races_only=True, announced=KCSAN_ANNOUNCED)
 
 
 def _debug_piece(name: str, commands: tuple[str, ...], *, limit_s: float = DEBUG_LIMIT_S) -> Piece:
-    return Piece(name, commands, suite.machine(memory_mb=2048), limit_s, situations=())
+    machine = suite.machine(memory_mb=2048)
+    return Piece(name, commands, machine, limit_s, situations=(), announced=DEBUG_ANNOUNCED)
 
 
 def _patient(commands: Iterable[str]) -> tuple[str, ...]:

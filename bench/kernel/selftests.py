@@ -26,6 +26,7 @@ DISKS_MB = (256, 64)
 OPERATIONS = re.compile(r"^operations (?P<name>\w+) (?P<count>\d+)$")
 #: What the kernel's rewinds did, by the counters in /proc/PID/rewind.
 BRANCHES = re.compile(r"^branch (?P<name>\w+) (?P<count>\d+)$")
+NOT_AT_WORK = "the kernel checks itself less than it should, its log lacks"
 NOTHING_DONE = "a random program did nothing"
 KIND_MISSED = "no random program did"
 BRANCH_MISSED = "no random program made a rewind do"
@@ -44,6 +45,8 @@ class Report:
     commands: tuple[str, ...]
     #: Names in skips.EXPECTED.
     situations: tuple[str, ...] = ()
+    #: What the kernel's log must say for the boot to have proved anything.
+    announced: tuple[str, ...] = ()
 
     @property
     def operations(self) -> Counter[str]:
@@ -87,6 +90,7 @@ class Report:
         lines += [
             f"skipped without a reason: {case}" for case in skips.unexpected(self.skipped, self.situations)
         ]
+        lines += [f"{NOT_AT_WORK} '{said}'" for said in self.announced if said not in self.boot.console]
         if self.boot.ending is not Ending.POWERED_OFF:
             lines.append(f"machine {self.boot.ending.value} (log: {self.boot.folder / 'console.log'})")
         elif not self.results.complete:
@@ -165,6 +169,7 @@ def run(
     limit_s: float = 300.0,
     ignore: Callable[[splat.Splat], bool] | None = None,
     situations: Sequence[str] = (),
+    announced: Sequence[str] = (),
 ) -> Report:
     """Boot `kernel` (a bzImage) and run `commands`, such as "/selftests/memory -s 7"; logs in `folder`."""
     names = [name for name in programs() if any(f"/selftests/{name}" in c.split() for c in commands)]
@@ -181,4 +186,5 @@ def run(
         boot=done,
         commands=tuple(commands),
         situations=tuple(situations),
+        announced=tuple(announced),
     )

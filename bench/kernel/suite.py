@@ -46,6 +46,8 @@ class Piece:
     situations: tuple[str, ...] = ("release",)
     #: Data races that the series takes no part in are not held against it.
     own_races_only: bool = False
+    #: What the kernel's log says when its checks of itself are at work.
+    announced: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -72,16 +74,17 @@ def command(program: str, arguments: str = "", *, flags: int = 0, seed: int = 1)
     return f"{environment} /selftests/{program} {arguments}".strip()
 
 
-def machine(*, cpu_model: str = "", memory_mb: int = 1024) -> Options:
+def machine(*, cpu_model: str = "", memory_mb: int = 1024, cmdline: str = "") -> Options:
     """The usual machine of a test boot: two processors and nodes, a swap disk, one for direct I/O.
 
-    A processor model is asked for because of a fault of it, so the kernel's remedies are on then.
+    `cmdline` has further words for the kernel. A processor model is asked for because of a fault of it, so
+    the kernel's remedies are on then.
     """
     return Options(
         memory_mb=memory_mb,
         cpu_model=cpu_model,
         disks_mb=selftests.DISKS_MB,
-        cmdline=MITIGATED if cpu_model else "",
+        cmdline=f"{MITIGATED if cpu_model else ''} {cmdline}".strip(),
         two_nodes=True,
     )
 
@@ -170,6 +173,7 @@ def run_piece(kernel: Path, piece: Piece, folder: Path) -> Verdict:
         limit_s=piece.limit_s,
         ignore=races.of_others if piece.own_races_only else None,
         situations=piece.situations,
+        announced=piece.announced,
     )
     return verdict_of(piece.name, report)
 

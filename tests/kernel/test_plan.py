@@ -17,6 +17,15 @@ ABSENT = """# program begins: /selftests/smoke
 # all programs ended"""
 
 
+PASSED = """\
+# program begins: /selftests/smoke
+1..1
+ok 1 all is well
+# program ends: status 0 signal 0 after 1.000 s
+# all programs ended
+"""
+
+
 def absent(line, status=1):
     text = ABSENT.format(line=line, status=status)
     results = tap.parse(text.splitlines())
@@ -53,6 +62,22 @@ def test_the_debug_kernel_compares_pages_with_their_hashes():
     assert {"smoke", "oracle"} <= {program_of(line) for line in verifying}
     names = {path.name for path in fragments("debug", KERNEL / "patches")}
     assert "rewind-debug.config" in names
+
+
+def test_a_kernel_that_was_to_check_itself_has_to_say_that_it_does():
+    said = plan.KCSAN_ANNOUNCED[0]
+    assert "CONFIG_KCSAN_EARLY_ENABLE=y" in plan.KCSAN.splitlines()
+    results = tap.parse(PASSED.splitlines())
+    for log, problems in ((f"[    0.9] {said}\n", 0), ("[    0.9] kcsan: strict mode configured\n", 1)):
+        boot = Boot(log, PASSED, Ending.POWERED_OFF, 1.0, Path("somewhere"))
+        found = selftests.Report(results, (), boot, ("/selftests/smoke",), announced=(said,)).problems
+        assert [said in line for line in found] == [True] * problems
+
+
+def test_every_piece_of_a_debug_kernel_waits_for_the_checks():
+    pieces = [piece for p in plan.plans(full=True) if p.name.startswith("debug") for piece in p.pieces]
+    assert all(piece.announced == plan.DEBUG_ANNOUNCED for piece in [*pieces, plan.debug_slice()])
+    assert plan.kcsan_piece().announced == plan.KCSAN_ANNOUNCED
 
 
 def program_of(line):
