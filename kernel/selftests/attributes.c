@@ -536,6 +536,19 @@ static int first_change(const long *now, int count)
 	return -1;
 }
 
+/* The keys in use and the one for PROT_EXEC, chosen so that a sum of both is what it was. */
+static void keys_of_the_same_sum(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	/* The map 1 without such a key, and 0x843 with key 1: 31 * 1 + 65535 = 31 * 0x843 + 1. */
+	expect(mprotect(page, 4096, PROT_EXEC) == 0);
+	for (int key = 2; key <= 11; key++)
+		need(syscall(330 /* pkey_alloc */, 0, 0), "protection keys");
+	for (int key = 2; key <= 10; key++)
+		expect(key == 6 || syscall(331 /* pkey_free */, key) == 0);
+}
+
 static void expect_refusal(const char *page, long error)
 {
 	char reason[256];
@@ -623,6 +636,7 @@ int main(int argc, char **argv)
 		CHANGE(auxiliary_vector, REFUSE), CHANGE(code_area, REFUSE),
 		CHANGE(mergeable, REFUSE | UNSEEN), CHANGE(user_dispatch, REFUSE | UNSEEN),
 		CHANGE(port_rights, REFUSE | UNSEEN), CHANGE(protection_key, REFUSE | UNSEEN),
+		CHANGE(keys_of_the_same_sum, REFUSE | UNSEEN),
 		{ "a second filter", second_filter, 0, 0, 0, 0 },
 	};
 

@@ -41,6 +41,12 @@ def test_any_function_of_the_series_does(first, caller):
     assert found.kind == "KCSAN"
 
 
+def test_a_known_race_does_not_count_wherever_it_was_called_from():
+    assert judged("hrtimer_wakeup", "schedule_hrtimeout_range_clock", "guest_work") == ()
+    assert judged("hrtimer_wakeup", "guest_work", "guest_work")
+    assert judged("hrtimer_wakeup.constprop.0", "schedule_hrtimeout_range_clock", "guest_work") == ()
+
+
 def test_what_is_no_race_is_always_kept():
     assert (
         len(find_splats("[ 1.0] WARNING: CPU: 0 PID: 1 at mm/mmap.c:1 f+0x0/0x1", ignore=races.of_others))
