@@ -4,17 +4,21 @@
  * in them, or changes about them, is no content of the process. It makes a rewind refuse.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -187,6 +191,22 @@ static void connecting(void)
 	expect(connect(datagram, (void *)&to, sizeof(to)) == 0);
 }
 
+static void time_stamping(void) { set(datagram, SOL_SOCKET, SO_TIMESTAMPING, 1 << 4); }
+static void pacing(void) { set(stream, SOL_SOCKET, SO_MAX_PACING_RATE, 1000); }
+static void no_checksum(void) { set(datagram, SOL_SOCKET, SO_NO_CHECK, 1); }
+static void multicast_time_to_live(void) { set(datagram, IPPROTO_IP, IP_MULTICAST_TTL, 3); }
+
+static void membership(int what, const char *group)
+{
+	struct ip_mreqn request = { .imr_ifindex = 1 };
+
+	expect(inet_aton(group, &request.imr_multiaddr));
+	expect(setsockopt(datagram, IPPROTO_IP, what, &request, sizeof(request)) == 0);
+}
+
+/* The last to join comes first in the kernel's list: another one goes. */
+static void leaving_a_group(void) { membership(IP_DROP_MEMBERSHIP, "224.0.0.251"); }
+
 static void broadcasting(void) { set(datagram, SOL_SOCKET, SO_BROADCAST, 1); }
 static void priority(void) { set(stream, SOL_SOCKET, SO_PRIORITY, 5); }
 static void mark(void) { set(datagram, SOL_SOCKET, SO_MARK, 5); }
@@ -205,20 +225,73 @@ static void option(long change, long unused)
 	loopback_up();
 	datagram = socket(AF_INET, SOCK_DGRAM, 0);
 	stream = socket(AF_INET, SOCK_STREAM, 0);
+	if (change == (long)leaving_a_group) {
+		membership(IP_ADD_MEMBERSHIP, "224.0.0.251");
+		membership(IP_ADD_MEMBERSHIP, "224.0.0.252");
+	}
 	if (checkpoint_plain())
 		fail("a rewind left the option");
 	((void (*)(void))change)();
 	expect_refusal("settings of");
 }
 
-static void shut_down(long unused, long unused2)
+static void shorter_queue(long unused, long unused2)
 {
-	int ends[2];
+	struct sockaddr_in to;
+	int listener = bound(SOCK_STREAM, &to);
 
-	expect(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	expect(listen(listener, 8) == 0);
 	if (checkpoint_plain())
-		fail("a rewind left one direction closed");
-	expect(shutdown(ends[0], SHUT_WR) == 0);
+		fail("a rewind left a shorter queue of connections");
+	expect(listen(listener, 0) == 0);
+	expect_refusal("settings of");
+}
+
+/* Whoever it sends to from now on. */
+static void other_receiver(long unused, long unused2)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX, .sun_path = "\0rewind-receiver" };
+	int sender = socket(AF_UNIX, SOCK_DGRAM, 0), receiver = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	expect(sender >= 0 && receiver >= 0);
+	expect(bind(receiver, (void *)&to, sizeof(to)) == 0);
+	if (checkpoint_plain())
+		fail("a rewind left a datagram socket connected");
+	expect(connect(sender, (void *)&to, sizeof(to)) == 0);
+	expect_refusal("settings of");
+}
+
+static void netlink(long unused, long unused2)
+{
+	expect(socket(AF_NETLINK, SOCK_RAW, 0) >= 0);
+	expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
+}
+
+enum { PAIR, PAIR_WITH_ANOTHER, INTERNET, INTERNET_DATAGRAM };
+
+/* The other end is alive, so it was not the peer. */
+static void shut_down(long kind, long how)
+{
+	int ends[2] = { -1, -1 }, listener;
+	struct sockaddr_in to;
+
+	if (kind == INTERNET_DATAGRAM) {
+		ends[0] = bound(SOCK_DGRAM, &to);
+		expect(connect(ends[0], (void *)&to, sizeof(to)) == 0);
+	} else if (kind == INTERNET) {
+		listener = bound(SOCK_STREAM, &to);
+		expect(listen(listener, 8) == 0);
+		ends[0] = connected(&to);
+		ends[1] = accept(listener, NULL, NULL);
+		close(listener);
+	} else {
+		expect(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	}
+	if (kind != PAIR && ends[1] >= 0)
+		keep_elsewhere(ends[1], ends[0]);
+	if (checkpoint_plain())
+		fail("a rewind left a direction closed");
+	expect(shutdown(ends[0], how) == 0);
 	expect_refusal("settings of");
 }
 
@@ -256,6 +329,64 @@ static void master_of_a_terminal(long unused, long unused2)
 	expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
 }
 
+/* A terminal whose other side somebody else has: a line for each byte that comes there. */
+static int terminal(void)
+{
+	char slave[64], byte;
+	int master = terminal_master(slave, sizeof(slave)), fd;
+	struct termios settings;
+	pid_t pid;
+
+	fd = open(slave, O_RDWR | O_NOCTTY);
+	expect(fd >= 0 && tcgetattr(fd, &settings) == 0);
+	settings.c_lflag &= ~ECHO;
+	expect(tcsetattr(fd, TCSANOW, &settings) == 0);
+	pid = fork();
+	if (pid == 0) {
+		if (fork())
+			_exit(0);
+		close(fd);
+		while (read(master, &byte, 1) == 1)
+			if (write(master, "secret\n", 7) != 7)
+				break;
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	close(master);
+	return fd;
+}
+
+static void stopped_terminal(long unused, long unused2)
+{
+	int fd = terminal();
+
+	if (checkpoint_plain())
+		fail("a rewind left the output of the terminal stopped");
+	expect(tcflow(fd, TCOOFF) == 0);
+	expect_refusal("settings of");
+}
+
+static void terminal_of_one(long unused, long unused2)
+{
+	int fd = terminal();
+
+	if (checkpoint_plain())
+		fail("a rewind left the terminal to one opener");
+	expect(ioctl(fd, TIOCEXCL) == 0);
+	expect_refusal("settings of");
+}
+
+static void input_of_a_terminal(long unused, long unused2)
+{
+	struct pollfd poll_fd = { .fd = terminal(), .events = POLLIN };
+
+	if (checkpoint_plain())
+		fail("a rewind left a line to be read");
+	expect(write(poll_fd.fd, "?", 1) == 1);
+	expect(poll(&poll_fd, 1, 5000) == 1);
+	expect_refusal("unread input");
+}
+
 static void terminal_settings(long unused, long unused2)
 {
 	struct termios settings;
@@ -287,11 +418,24 @@ int main(int argc, char **argv)
 		OPTION(receive_timeout), OPTION(lingering), OPTION(filtering), OPTION(connecting),
 		OPTION(broadcasting), OPTION(priority), OPTION(mark), OPTION(peeking),
 		OPTION(small_buffer), OPTION(time_to_live), OPTION(service), OPTION(no_delay),
-		OPTION(interface),
-		{ "a direction that was shut down", shut_down, 0, 0, 0, 0 },
+		OPTION(interface), OPTION(time_stamping), OPTION(pacing), OPTION(no_checksum),
+		OPTION(multicast_time_to_live), OPTION(leaving_a_group),
+		{ "a shorter queue of connections", shorter_queue, 0, 0, 0, 0 },
+		{ "a datagram socket that was connected", other_receiver, 0, 0, 0, 0 },
+		{ "netlink", netlink, 0, 0, 0, 0 },
+		{ "shut down for writing, both ends here", shut_down, PAIR, SHUT_WR, 0, 0 },
+		{ "shut down for writing", shut_down, PAIR_WITH_ANOTHER, SHUT_WR, 0, 0 },
+		{ "shut down for reading", shut_down, PAIR_WITH_ANOTHER, SHUT_RD, 0, 0 },
+		{ "shut down", shut_down, PAIR_WITH_ANOTHER, SHUT_RDWR, 0, 0 },
+		{ "a connection shut down for reading", shut_down, INTERNET, SHUT_RD, 0, 0 },
+		{ "a connection shut down for writing", shut_down, INTERNET, SHUT_WR, 0, 0 },
+		{ "datagrams shut down", shut_down, INTERNET_DATAGRAM, SHUT_RDWR, 0, 0 },
 		{ "size of a pipe", pipe_size, 0, 0, 0, 0 },
 		{ "master of a pseudo-terminal", master_of_a_terminal, 0, 0, 0, 0 },
 		{ "settings of a terminal", terminal_settings, 0, 0, 0, 0 },
+		{ "output of a terminal that was stopped", stopped_terminal, 0, 0, 0, 0 },
+		{ "a terminal for one opener", terminal_of_one, 0, 0, 0, 0 },
+		{ "input of a terminal", input_of_a_terminal, 0, 0, 0, 0 },
 	};
 
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));
