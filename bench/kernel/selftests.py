@@ -26,6 +26,8 @@ DISKS_MB = (256, 64)
 OPERATIONS = re.compile(r"^operations (?P<name>\w+) (?P<count>\d+)$")
 #: What the kernel's rewinds did, by the counters in /proc/PID/rewind.
 BRANCHES = re.compile(r"^branch (?P<name>\w+) (?P<count>\d+)$")
+#: Programs that draw what they do from a seed: the name of a case says little about them.
+SEEDED = ("oracle", "states")
 NOT_AT_WORK = "the kernel checks itself less than it should, its log lacks"
 NOTHING_DONE = "a random program did nothing"
 KIND_MISSED = "no random program did"
@@ -78,25 +80,31 @@ class Report:
     def problems(self) -> tuple[str, ...]:
         """Every failure as one named line: cases, splats, death or hang of the machine.
 
-        Lines about one program begin with its name and a colon, no others do.
+        Lines about one program begin with its name and a colon, no others do. Where the name does not tell
+        which run it was, the command is at the end.
         """
+        log = self.boot.folder / "console.log"
         lines = [
-            f"{program.name}: {_named(case)}"
+            f"{program.name}: {_named(case)}{self._which(program)}"
             for program in self.results.programs
             for case in program.failures
         ]
-        lines += [f"kernel {found}" for found in self.splats]
+        lines += [f"kernel {found} (log: {log})" for found in self.splats]
         lines += self._random_problems()
         lines += [
             f"skipped without a reason: {case}" for case in skips.unexpected(self.skipped, self.situations)
         ]
         lines += [f"{NOT_AT_WORK} '{said}'" for said in self.announced if said not in self.boot.console]
         if self.boot.ending is not Ending.POWERED_OFF:
-            lines.append(f"machine {self.boot.ending.value} (log: {self.boot.folder / 'console.log'})")
+            lines.append(f"machine {self.boot.ending.value} (log: {log})")
         elif not self.results.complete:
-            lines.append(f"init did not reach its end (log: {self.boot.folder / 'console.log'})")
+            lines.append(f"init did not reach its end (log: {log})")
         unseen = Counter(self.commands) - Counter(program.command for program in self.results.programs)
         return (*lines, *(f"never began: {command}" for command in unseen.elements()))
+
+    def _which(self, program: tap.Program) -> str:
+        runs = sum(other.name == program.name for other in self.results.programs)
+        return f" ({program.command})" if program.name in SEEDED or runs > 1 else ""
 
     def _random_problems(self) -> Iterator[str]:
         for program in self.results.programs:

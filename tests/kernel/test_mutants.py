@@ -43,7 +43,8 @@ def judged(*problems):
     [
         "smoke: nothing changed",
         "smoke: the program as a whole: the boot ended while this ran",
-        "kernel KASAN: BUG: KASAN: in f (during smoke: some case), 2 times",
+        "smoke: nothing changed (REWIND_FLAGS=0 REWIND_SEED=1 /selftests/smoke)",
+        "kernel KASAN: BUG: KASAN: in f (during smoke: some case), 2 times (log: x/console.log)",
     ],
 )
 def test_a_failure_of_its_own_program_finds_a_mutant(problem):
@@ -58,6 +59,7 @@ def test_a_failure_of_its_own_program_finds_a_mutant(problem):
         "kernel warning: WARNING: CPU: 0 (during memory: smoke: store)",
         "smoke: the program as a whole: bailed out: this kernel has no REWIND",
         "smoke: the program as a whole: no plan line; exit status 127",
+        "smoke: the program as a whole: bailed out: no memory (REWIND_SEED=1 /selftests/smoke)",
         "never began: /selftests/smoke",
         "init did not reach its end (log: x)",
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.kernel import plan, selftests, skips, suite, tap
+from bench.kernel import plan, selftests, skips, splat, suite, tap
 from bench.kernel.boot import Boot, Ending
 
 
@@ -156,6 +156,45 @@ def test_a_branch_that_was_never_taken_is_a_problem_of_a_long_run():
     assert with_branches(40, copied=0).problems == ()
     (problem,) = with_branches(4000, copied=0, zeroed=3).problems
     assert problem == "no random program made a rewind do 'copied'"
+
+
+FAILED = """# program begins: {command}
+1..1
+not ok 1 {case}
+# program ends: status 1 signal 0 after 1.000 s
+"""
+
+
+def failures(*runs):
+    """Problems of a boot of (command, its case that fails)."""
+    text = "".join(FAILED.format(command=command, case=case) for command, case in runs)
+    return report(text + "# all programs ended").problems
+
+
+@pytest.mark.parametrize("program", selftests.SEEDED)
+def test_a_failure_of_a_random_program_names_its_command(program):
+    lines = [suite.command(program, "-g 20", flags=flags, seed=5) for flags in (0, 4)]
+    assert failures(*((line, "mixtures") for line in lines)) == tuple(
+        f"{program}: mixtures ({line})" for line in lines
+    )
+    assert failures((lines[0], "mixtures")) == (f"{program}: mixtures ({lines[0]})",)
+
+
+def test_a_program_that_ran_twice_names_its_command_and_one_that_ran_once_does_not():
+    faults, smoke = (suite.command(name, flags=4) for name in ("faults", "smoke"))
+    found = failures((faults, "a rewind"), (suite.command("faults"), "a rewind"), (smoke, "nothing changed"))
+    assert found[0] == f"faults: a rewind ({faults})"
+    assert found[1] != found[0]
+    assert found[2] == "smoke: nothing changed"
+
+
+def test_a_report_of_the_kernel_names_its_log():
+    boot = Boot("", oracle_text(store=1, total=1), Ending.POWERED_OFF, 1.0, Path("somewhere"))
+    found = splat.find_splats("[ 1.0] selftest: smoke: some case\n[ 1.1] BUG: KASAN: in f\n")
+    results = tap.parse(boot.results.splitlines())
+    commands = tuple(program.command for program in results.programs)
+    (problem,) = selftests.Report(results, found, boot, commands).problems
+    assert problem == "kernel KASAN: BUG: KASAN: in f (during smoke: some case) (log: somewhere/console.log)"
 
 
 def test_a_panic_and_a_hang_are_named():
