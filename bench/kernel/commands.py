@@ -25,7 +25,10 @@ def kernel_test(
     seed: Annotated[int, typer.Option(help="Of the random programs.")] = 1,
     replay: Annotated[
         str,
-        typer.Option(help='Only this random program, made small when it fails: "oracle -s 7 -g 20 -o 60".'),
+        typer.Option(
+            help='Only this random program: "oracle -s 7 -g 20 -o 60", which is made small when it fails, or '
+            '"states -s 7 -g 20".'
+        ),
     ] = "",
 ) -> None:
     """Build the kernel's variants, boot each with the self-tests, and judge."""

@@ -60,8 +60,7 @@ class Mutant:
     @property
     def piece(self) -> Piece:
         """The boot that has to find the fault."""
-        program, _, arguments = self.test.partition(" ")
-        line = suite.command(program, _for_init(arguments))
+        line = suite.command_of(self.test)
         return Piece(f"mutant-{self.name}", (line,), suite.machine(cpu_model=self.cpu_model), LIMIT_S)
 
 
@@ -106,8 +105,3 @@ def inverted(mutant: Mutant, found: Verdict) -> Verdict:
         return Verdict(found.piece, (), 1, (), found.wall_s)
     stays = f"'{mutant.test}' stays green although: {mutant.subject}"
     return Verdict(found.piece, (stays, *found.problems), 0, (), found.wall_s)
-
-
-def _for_init(arguments: str) -> str:
-    """Init splits at blanks and knows no quotes: a blank in a pattern becomes '?'."""
-    return re.sub(r'"([^"]*)"', lambda match: match[1].replace(" ", "?"), arguments)

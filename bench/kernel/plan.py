@@ -178,19 +178,20 @@ def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) 
 def replay(text: str, progress: Progress) -> str:
     """Run one random program on the release kernel and say that it passed.
 
-    Raises SelftestError with the smallest program that still fails, and ConfigError for no such command.
+    Raises SelftestError with the smallest program that still fails (one of states stays as it is), and
+    ConfigError for no such command.
     """
     program = replaying.parse(text)
     with progress.stage("build kernel release"):
         image = Kernel(ensure(kernel_step("release"))).image
     folder = cache_dir() / "kernel-tests" / "replay"
     found = replaying.replay(image, program, folder, progress)
+    line = f"{program.name} {program.arguments}"
     if found.smallest is None:
-        return f"oracle {program.arguments}: passed"
-    raise SelftestError(
-        "\n  ".join([f"oracle {program.arguments} fails:", *found.verdict.problems]),
-        hint=f"the smallest that still fails: oracle {found.smallest.arguments}",
-    )
+        return f"{line}: passed"
+    smallest = f"{found.smallest.name} {found.smallest.arguments}"
+    hint = f"the smallest that still fails: {smallest}" if smallest != line else f"see {folder}"
+    raise SelftestError("\n  ".join([f"{line} fails:", *found.verdict.problems]), hint=hint)
 
 
 def _beside_unpatched(seed: int, progress: Progress) -> list[Verdict]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 ALL_KINDS = 27
 
@@ -12,6 +13,7 @@ ALL_KINDS = 27
 class Program:
     """One run of kernel/selftests/oracle.c."""
 
+    name: ClassVar[str] = "oracle"
     seed: int
     generations: int
     per_generation: int

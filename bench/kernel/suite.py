@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ L1TF_CPU = "Skylake-Client"
 MITIGATED = "mitigations=auto retbleed=off"
 VERDICT_NAME = "verdict.json"
 ORACLE_SEEDS_PER_PIECE = 20
+#: A generation of states takes half a second, each kind alone half a minute: a third of a piece's limit.
+STATES_SEEDS_PER_PIECE = 5
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,20 @@ def command(program: str, arguments: str = "", *, flags: int = 0, seed: int = 1)
     return f"{environment} /selftests/{program} {arguments}".strip()
 
 
+def command_of(text: str, *, flags: int = 0, seed: int = 1) -> str:
+    """The same of "program arguments", as people write it.
+
+    Init splits at blanks and knows no quotes: a blank in a quoted pattern becomes '?'.
+    """
+    program, _, arguments = text.strip().partition(" ")
+    return command(program, quoteless(arguments), flags=flags, seed=seed)
+
+
+def quoteless(arguments: str) -> str:
+    """Arguments without quotes, for init."""
+    return re.sub(r"""(["'])(.*?)\1""", lambda match: match[2].replace(" ", "?"), arguments)
+
+
 def machine(*, cpu_model: str = "", memory_mb: int = 1024, cmdline: str = "") -> Options:
     """The usual machine of a test boot: two processors and nodes, a swap disk, one for direct I/O.
 
@@ -106,7 +123,7 @@ def short_pieces(
 
 
 def full_pieces(*, seed: int = 1, oracle_operations: int = 1_000_000) -> tuple[Piece, ...]:
-    """Everything: slow cases, each ablation, the CPU with L1TF, and a million random operations."""
+    """Everything: slow cases, each ablation, the CPU with L1TF, and many random programs of both kinds."""
     pieces = []
     for label, flags in ABLATIONS.items():
         for name in case_programs():
@@ -116,7 +133,7 @@ def full_pieces(*, seed: int = 1, oracle_operations: int = 1_000_000) -> tuple[P
         Piece(f"{name}-l1tf", (command(name, seed=seed),), machine(cpu_model=L1TF_CPU), 3600.0)
         for name in ("memory", "layout", "lifecycle")
     ]
-    return (*pieces, *oracle_pieces(seed=seed, operations=oracle_operations))
+    return (*pieces, *oracle_pieces(seed=seed, operations=oracle_operations), *states_pieces(seed=seed))
 
 
 def oracle_pieces(
@@ -132,6 +149,23 @@ def oracle_pieces(
         arguments = f"-g {generations} -o {per_generation}"
         lines = [command("oracle", f"-s {s} {arguments}", flags=flags[s % len(flags)], seed=s) for s in some]
         pieces.append(Piece(f"oracle-{some.start}-{some.stop - 1}", tuple(lines), machine(), 5400.0))
+    return tuple(pieces)
+
+
+def states_pieces(*, seed: int, seeds: int = 20, generations: int = 500) -> tuple[Piece, ...]:
+    """That many random programs over the state of a process, some per boot, ablations in turn."""
+    flags = list(ABLATIONS.values())
+    pieces = []
+    for start in range(seed, seed + seeds, STATES_SEEDS_PER_PIECE):
+        some = range(start, min(start + STATES_SEEDS_PER_PIECE, seed + seeds))
+        # Long mixtures are mostly refused, short ones mostly restored: in turn, too.
+        lines = [
+            command(
+                "states", f"-s {s} -g {generations} -o {4 + s % 3 * 4}", flags=flags[s % len(flags)], seed=s
+            )
+            for s in some
+        ]
+        pieces.append(Piece(f"states-{some.start}-{some.stop - 1}", tuple(lines), machine(), 5400.0))
     return tuple(pieces)
 
 

@@ -55,6 +55,12 @@ def test_a_replay_that_fails_ends_in_the_smallest_command(tmp_path, monkeypatch)
     assert small.arguments in caught.value.hint
     monkeypatch.setattr(plan.replaying, "replay", lambda *_: plan.replaying.Replay(bad, None))
     assert plan.replay("oracle -s 1 -g 20 -o 60", Progress()).endswith("passed")
+    assert plan.replay("states -s 3", Progress()).startswith("states -s 3 -g 24")
+    whole = plan.replaying.Replay(bad, plan.replaying.States(seed=3))
+    monkeypatch.setattr(plan.replaying, "replay", lambda *_: whole)
+    with pytest.raises(plan.SelftestError, match="states -s 3 -g 24 -o 4 -f 0x0 fails") as caught:
+        plan.replay("states -s 3", Progress())
+    assert "smallest" not in caught.value.hint
 
 
 def test_the_debug_kernel_compares_pages_with_their_hashes():

@@ -33,6 +33,25 @@ def test_a_million_operations_are_spread_over_pieces_and_ablations():
     assert len({piece.name for piece in pieces}) == len(pieces)
 
 
+def test_states_are_tried_from_many_seeds_under_each_ablation():
+    pieces = suite.states_pieces(seed=5)
+    lines = [line for piece in pieces for line in piece.commands]
+    assert len({line.split("-s ")[1].split()[0] for line in lines}) == len(lines) == 20
+    assert {line.split()[0] for line in lines} == {f"REWIND_FLAGS={v}" for v in suite.ABLATIONS.values()}
+    assert sum(int(line.split("-g ")[1].split()[0]) for line in lines) >= 10_000
+    assert all(piece.limit_s <= 5400 for piece in pieces)
+    full = suite.full_pieces(seed=5)
+    assert set(pieces) <= set(full)
+    assert len({piece.name for piece in full}) == len(full)
+
+
+def test_init_gets_no_quotes():
+    assert suite.command_of('memory -t "store, hot*" -a', seed=3) == suite.command(
+        "memory", "-t store,?hot* -a", seed=3
+    )
+    assert suite.command_of("memory -t 'a b'").endswith("-t a?b")
+
+
 def test_a_processor_with_a_fault_has_the_kernels_remedies():
     assert "mitigations=auto" in suite.machine(cpu_model=suite.L1TF_CPU).cmdline.split()
     assert not suite.machine().cmdline
