@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ DEBUG_LIMIT_S = 2400.0
 DEBUG_PATIENCE = "REWIND_PATIENCE=8"
 #: Flag of both calls, in debug kernels: a page that differs from its hash is a line in the log (splat.py).
 VERIFY = 1 << 5
+VERIFY_ALONE = ("memory", "regions", "lifecycle")
 
 #: What the only program has to say on a kernel without the facility.
 ABSENT = f"smoke: {tap.WHOLE}: bailed out: this kernel has no REWIND"
@@ -91,6 +92,16 @@ def verify_piece(programs: Sequence[str] = ("smoke", "layout"), *, seed: int = 1
     commands = [suite.command(name, flags=VERIFY, seed=seed) for name in programs]
     commands.append(suite.command("oracle", f"-s {seed + 1} -g 5 -o 40", flags=VERIFY, seed=seed + 1))
     return _debug_piece("debug-verify", _patient(commands))
+
+
+def verify_pieces(*, seed: int = 1) -> tuple[Piece, ...]:
+    """The same of the long programs that change most pages, a boot for each."""
+    return tuple(
+        _debug_piece(
+            f"debug-verify-{name}", _patient([suite.command(name, flags=VERIFY, seed=seed)]), limit_s=5400.0
+        )
+        for name in VERIFY_ALONE
+    )
 
 
 def faults_piece(*, seed: int = 1) -> Piece:
@@ -150,7 +161,7 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
         Plan("release-full", release, suite.full_pieces(seed=seed)),
         Plan("no-swap", no_swap, suite.short_pieces(seed=seed, situations=("release", "no-swap"))),
         Plan("kcsan", kernel_step("release", extra_config=KCSAN), (kcsan_piece(seed=seed),)),
-        Plan("debug-full", debug, (*debug_pieces, faults_piece(seed=seed))),
+        Plan("debug-full", debug, (*debug_pieces, *verify_pieces(seed=seed), faults_piece(seed=seed))),
     )
 
 
@@ -196,17 +207,13 @@ def replay(text: str, progress: Progress) -> str:
 
 def _beside_unpatched(seed: int, progress: Progress) -> list[Verdict]:
     """With the series as without: the kernel's own memory tests, and the cost of no checkpoint."""
-    without, image, folder = _pair("mm", mmtests.CONFIG, seed, progress)
     with progress.stage("build the kernel's own memory tests"):
         ensure(mmtests.programs_step())
-    verdicts = []
-    with progress.stage("the kernel's own memory tests"):
-        for name in mmtests.CATEGORIES:
-            own = folder / f"mm-{name}"
-            key = mmtests.key_of(name)
-            judge = functools.partial(mmtests.compare, without, image, name, own)
-            verdicts.append(suite.once(own, key, judge))
-    bare, hooked, folder = _pair("idle", idle.CONFIG, seed, progress)
+    verdicts = [
+        *_memory_tests("release", "mm", tuple(mmtests.CATEGORIES), seed, progress),
+        *_memory_tests("norewind", "mm-norewind", mmtests.WITHOUT_FACILITY, seed, progress),
+    ]
+    bare, hooked, folder = _pair("idle", "release", idle.CONFIG, seed, progress)
     with progress.stage("hooked paths without a checkpoint"):
         where = folder / "idle-paths"
         key = digest_of([str(idle.LIMIT), str(idle.LIFE_LIMIT), list(idle.LIVES)])
@@ -214,9 +221,21 @@ def _beside_unpatched(seed: int, progress: Progress) -> list[Verdict]:
     return verdicts
 
 
-def _pair(name: str, config: str, seed: int, progress: Progress) -> tuple[Path, Path, Path]:
-    """Two kernels (bzImage) with `config`, without the series and with it, and the folder of their logs."""
-    patched = Plan(name, kernel_step("release", extra_config=config), ())
+def _memory_tests(
+    variant: Variant, name: str, categories: Sequence[str], seed: int, progress: Progress
+) -> Iterator[Verdict]:
+    """Some categories of the kernel's own tests on a variant, beside a kernel without the series."""
+    without, image, folder = _pair(name, variant, mmtests.CONFIG, seed, progress)
+    with progress.stage(f"the kernel's own memory tests, {variant}"):
+        for category in categories:
+            own = folder / f"{name}-{category}"
+            judge = functools.partial(mmtests.compare, without, image, category, own)
+            yield suite.once(own, mmtests.key_of(category), judge)
+
+
+def _pair(name: str, variant: Variant, config: str, seed: int, progress: Progress) -> tuple[Path, Path, Path]:
+    """Two kernels (bzImage) with `config`, without the series and `variant`, and the folder of their logs."""
+    patched = Plan(name, kernel_step(variant, extra_config=config), ())
     with progress.stage(f"build two kernels for {name}"):
         unpatched = Kernel(ensure(kernel_step("unpatched", extra_config=config))).image
         return unpatched, Kernel(ensure(patched.step)).image, folder_of(patched, seed)

@@ -58,6 +58,21 @@ def test_a_report_of_the_kernel_or_a_hang_counts_at_once(monkeypatch, tmp_path, 
     assert verdict(monkeypatch, tmp_path, grave, good, good, good) == ()
 
 
+def test_a_category_stays_within_the_time_of_a_piece(monkeypatch, tmp_path):
+    boots = []
+    monkeypatch.setattr(
+        mmtests, "run", lambda *_: boots.append(1) or answer(6, "not ok" if len(boots) % 2 else "ok")
+    )
+    mmtests.compare(Path("without"), Path("with"), "cow", tmp_path)
+    assert len(boots) * mmtests.LIMIT_S < 5400
+
+
+def test_a_verdict_is_named_after_its_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(mmtests, "run", lambda *_: answer(6))
+    found = mmtests.compare(Path("without"), Path("with"), "cow", tmp_path / "mm-norewind-cow")
+    assert found.piece == "mm-norewind-cow"
+
+
 def test_a_report_of_both_kernels_is_no_difference():
     console = "[ 1.0] WARNING: CPU: {} PID: {} at mm/gup.c:1 f+0x1/0x2"
     one, other = (answer(6, console=console.format(cpu, pid)) for cpu, pid in ((0, 77), (1, 93)))
