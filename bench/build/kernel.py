@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -207,10 +208,8 @@ export {settings}
 make -s -j{jobs} {compilercache.COMPILER} LOCALVERSION={self.local_version} bzImage
 ccache --show-stats
 " """
-        toolchain = work.products["toolchain"].file(TOOLCHAIN_TAR)
         options = [
-            "--skip=update,setup,cleanup,tar-in/mknod",
-            f"--setup-hook=tar-in {toolchain} /",
+            *toolchain_options(work),
             *self._source(work),
             copy_in(config, "/all.config"),
             copy_in(wanted, "/wanted.config"),
@@ -230,13 +229,22 @@ ccache --show-stats
                 ["tar", "--exclude=.git", "--exclude=*.o", "-C", str(self.source), "-cf", str(tree), "."]
             )
             options += [hook('mkdir -p "$1/build"'), f"--customize-hook=tar-in {tree} /build"]
-        if self.series:
-            folder = work.scratch / "patches"
-            folder.mkdir()
-            for patch in self.series:
-                (folder / patch.name).write_bytes(patch.read_bytes())
-            options += [hook('mkdir -p "$1/patches"'), f"--customize-hook=sync-in {folder} /patches"]
-        return options
+        return [*options, *(bring_patches(work, self.series) if self.series else [])]
+
+
+def toolchain_options(work: Work) -> list[str]:
+    """Options of mmdebstrap for a root that is the toolchain, which `work` has to need as "toolchain"."""
+    toolchain = work.products["toolchain"].file(TOOLCHAIN_TAR)
+    return ["--skip=update,setup,cleanup,tar-in/mknod", f"--setup-hook=tar-in {toolchain} /"]
+
+
+def bring_patches(work: Work, series: Sequence[Path]) -> list[str]:
+    """Options of mmdebstrap that copy patches to /patches."""
+    folder = work.scratch / "patches"
+    folder.mkdir()
+    for patch in series:
+        (folder / patch.name).write_bytes(patch.read_bytes())
+    return [hook('mkdir -p "$1/patches"'), f"--customize-hook=sync-in {folder} /patches"]
 
 
 def _last_word(config: str) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.build.digest import digest_of
 from bench.build.kernel import Kernel, Variant, kernel_step, series_of
 from bench.build.step import Step, ensure
 from bench.errors import KernelError
-from bench.kernel import idle, mmtests, mutants, selftests, soak, suite, tap
+from bench.kernel import full as full_run
 from bench.kernel import replay as replaying
+from bench.kernel import selftests, suite, tap
 from bench.kernel.boot import Options
 from bench.kernel.suite import Piece, Verdict
 from bench.paths import KERNEL, cache_dir
@@ -177,12 +175,11 @@ def run(*, full: bool = False, seed: int = 1, progress: Progress | None = None) 
         with progress.stage(f"build kernel {plan.name}"):
             image = Kernel(ensure(plan.step)).image
         with progress.stage(f"test kernel {plan.name}"):
-            folder = folder_of(plan, seed)
+            folder = suite.folder_of(plan.step, seed)
             judge = expect_absent if plan.absent else None
             verdicts += suite.run_pieces(image, plan.pieces, folder, progress, judge=judge)
     if full and has_series():
-        verdicts += _beside_unpatched(seed, progress)
-        verdicts += _soak_and_mutants(seed, progress)
+        verdicts += full_run.verdicts(seed, progress)
     return verdicts
 
 
@@ -203,63 +200,6 @@ def replay(text: str, progress: Progress) -> str:
     smallest = f"{found.smallest.name} {found.smallest.arguments}"
     hint = f"the smallest that still fails: {smallest}" if smallest != line else f"see {folder}"
     raise SelftestError("\n  ".join([f"{line} fails:", *found.verdict.problems]), hint=hint)
-
-
-def _beside_unpatched(seed: int, progress: Progress) -> list[Verdict]:
-    """With the series as without: the kernel's own memory tests, and the cost of no checkpoint."""
-    with progress.stage("build the kernel's own memory tests"):
-        ensure(mmtests.programs_step())
-    verdicts = [
-        *_memory_tests("release", "mm", tuple(mmtests.CATEGORIES), seed, progress),
-        *_memory_tests("norewind", "mm-norewind", mmtests.WITHOUT_FACILITY, seed, progress),
-    ]
-    bare, hooked, folder = _pair("idle", "release", idle.CONFIG, seed, progress)
-    with progress.stage("hooked paths without a checkpoint"):
-        where = folder / "idle-paths"
-        key = digest_of([str(idle.LIMIT), str(idle.LIFE_LIMIT), list(idle.LIVES)])
-        verdicts.append(suite.once(where, key, lambda: idle.verdict(bare, hooked, where)))
-    return verdicts
-
-
-def _memory_tests(
-    variant: Variant, name: str, categories: Sequence[str], seed: int, progress: Progress
-) -> Iterator[Verdict]:
-    """Some categories of the kernel's own tests on a variant, beside a kernel without the series."""
-    without, image, folder = _pair(name, variant, mmtests.CONFIG, seed, progress)
-    with progress.stage(f"the kernel's own memory tests, {variant}"):
-        for category in categories:
-            own = folder / f"{name}-{category}"
-            judge = functools.partial(mmtests.compare, without, image, category, own)
-            yield suite.once(own, mmtests.key_of(category), judge)
-
-
-def _pair(name: str, variant: Variant, config: str, seed: int, progress: Progress) -> tuple[Path, Path, Path]:
-    """Two kernels (bzImage) with `config`, without the series and `variant`, and the folder of their logs."""
-    patched = Plan(name, kernel_step(variant, extra_config=config), ())
-    with progress.stage(f"build two kernels for {name}"):
-        unpatched = Kernel(ensure(kernel_step("unpatched", extra_config=config))).image
-        return unpatched, Kernel(ensure(patched.step)).image, folder_of(patched, seed)
-
-
-def _soak_and_mutants(seed: int, progress: Progress) -> list[Verdict]:
-    release = Plan("release", kernel_step("release"), ())
-    folder = folder_of(release, seed)
-    verdicts = []
-    soaks = [("numpy", flags) for flags in suite.ABLATIONS.values()]
-    soaks += [(program, 0) for program in soak.PROGRAMS if program != "numpy"]
-    for program, flags in soaks:
-        with progress.stage(f"soak of {program}, flags {flags:#x}"):
-            image = Kernel(ensure(release.step)).image
-            verdicts.append(soak.run_once(image, folder, program=program, flags=flags))
-    found = [mutants.run(mutant, folder / mutant.name, progress) for mutant in mutants.all_mutants()]
-    return [*verdicts, *found]
-
-
-def folder_of(plan: Plan, seed: int) -> Path:
-    """Where a plan's logs are: the same kernel and the same programs share them."""
-    sources = {"sources": selftests.SOURCES, "bench": KERNEL / "bench"}
-    tests = Step("tests", lambda _: None, sources).digest[:8]
-    return cache_dir() / "kernel-tests" / f"{plan.step.digest[:12]}-{tests}-{seed}"
 
 
 def expect_absent(verdict: Verdict) -> Verdict:

@@ -14,8 +14,10 @@ from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 
 from bench.build.digest import digest_of
+from bench.build.step import Step
 from bench.kernel import races, selftests, tap
 from bench.kernel.boot import Options
+from bench.paths import KERNEL, cache_dir
 from bench.progress import Progress
 
 #: Ablations of the calls; every one must give the same results.
@@ -167,6 +169,13 @@ def states_pieces(*, seed: int, seeds: int = 20, generations: int = 500) -> tupl
         ]
         pieces.append(Piece(f"states-{some.start}-{some.stop - 1}", tuple(lines), machine(), 5400.0))
     return tuple(pieces)
+
+
+def folder_of(kernel: Step, seed: int) -> Path:
+    """Where the logs of a kernel are: the same kernel and the same programs share them."""
+    sources = {"sources": selftests.SOURCES, "bench": KERNEL / "bench"}
+    tests = Step("tests", lambda _: None, sources).digest[:8]
+    return cache_dir() / "kernel-tests" / f"{kernel.digest[:12]}-{tests}-{seed}"
 
 
 def run_pieces(

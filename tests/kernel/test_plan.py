@@ -85,39 +85,6 @@ def test_no_two_pieces_of_a_kernel_share_a_folder():
         assert len({piece.name for piece in one.pieces}) == len(one.pieces)
 
 
-@pytest.fixture
-def built(tmp_path, monkeypatch):
-    """Nothing is built: an image's folder is named after its step."""
-
-    def ensure(step):
-        folder = tmp_path / step.name / step.digest
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "vmlinuz").write_bytes(b"")
-        return Product(step.name, step.digest, folder)
-
-    monkeypatch.setattr(plan, "ensure", ensure)
-    monkeypatch.setattr(plan, "cache_dir", lambda: tmp_path / "cache")
-
-
-def test_a_kernel_without_the_facility_answers_as_an_unpatched_one(built, monkeypatch):
-    asked = []
-
-    def compare(without, image, category, folder):
-        asked.append((without.parents[1].name, image.parents[1].name, category))
-        return suite.Verdict(folder.name, ("differs",), 0, (), 1.0)
-
-    monkeypatch.setattr(plan.mmtests, "compare", compare)
-    monkeypatch.setattr(plan.idle, "verdict", lambda *_: suite.Verdict("idle-paths", (), 1, (), 1.0))
-    problems = suite.failed(plan._beside_unpatched(1, Progress()))
-    for category in plan.mmtests.WITHOUT_FACILITY:
-        assert ("kernel-unpatched", "kernel-norewind", category) in asked
-        assert f"mm-norewind-{category}: differs" in problems
-    assert {category for _, image, category in asked if image == "kernel-release"} == set(
-        plan.mmtests.CATEGORIES
-    )
-    assert len(set(problems)) == len(asked)
-
-
 def test_a_kernel_that_was_to_check_itself_has_to_say_that_it_does():
     said = plan.KCSAN_ANNOUNCED[0]
     assert "CONFIG_KCSAN_EARLY_ENABLE=y" in plan.KCSAN.splitlines()

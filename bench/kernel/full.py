@@ -1,0 +1,76 @@
+"""What a full run has beside pieces of self-tests.
+
+Each patch compiled, the kernel's own memory tests and hooked paths beside a kernel without the series, soaks
+of real programs, and mutants.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.build.digest import digest_of
+from bench.build.kernel import Kernel, Variant, kernel_step
+from bench.build.step import ensure
+from bench.kernel import each, idle, mmtests, mutants, soak, suite
+from bench.kernel.suite import Verdict
+from bench.progress import Progress
+
+
+def verdicts(seed: int, progress: Progress) -> Iterator[Verdict]:
+    """All of it; what an earlier run found good is not done again. Raises the errors of builds and boots."""
+    yield _each_patch(seed, progress)
+    yield from _memory_tests("release", "mm", tuple(mmtests.CATEGORIES), seed, progress)
+    yield from _memory_tests("norewind", "mm-norewind", mmtests.WITHOUT_FACILITY, seed, progress)
+    yield _idle_paths(seed, progress)
+    yield from _soaks(seed, progress)
+    folder = suite.folder_of(kernel_step("release"), seed)
+    for mutant in mutants.all_mutants():
+        yield mutants.run(mutant, folder / mutant.name, progress)
+
+
+def _each_patch(seed: int, progress: Progress) -> Verdict:
+    where = suite.folder_of(kernel_step("release"), seed) / "each-patch"
+    with progress.stage("compile after each patch"):
+        return suite.once(where, each.key_of(), functools.partial(each.verdict, where))
+
+
+def _memory_tests(
+    variant: Variant, name: str, categories: Sequence[str], seed: int, progress: Progress
+) -> Iterator[Verdict]:
+    """Some categories of the kernel's own tests on a variant, beside a kernel without the series."""
+    with progress.stage("build the kernel's own memory tests"):
+        ensure(mmtests.programs_step())
+    without, image, folder = _pair(name, variant, mmtests.CONFIG, seed, progress)
+    with progress.stage(f"the kernel's own memory tests, {variant}"):
+        for category in categories:
+            own = folder / f"{name}-{category}"
+            judge = functools.partial(mmtests.compare, without, image, category, own)
+            yield suite.once(own, mmtests.key_of(category), judge)
+
+
+def _idle_paths(seed: int, progress: Progress) -> Verdict:
+    bare, hooked, folder = _pair("idle", "release", idle.CONFIG, seed, progress)
+    where = folder / "idle-paths"
+    key = digest_of([str(idle.LIMIT), str(idle.LIFE_LIMIT), list(idle.LIVES)])
+    with progress.stage("hooked paths without a checkpoint"):
+        return suite.once(where, key, functools.partial(idle.verdict, bare, hooked, where))
+
+
+def _pair(name: str, variant: Variant, config: str, seed: int, progress: Progress) -> tuple[Path, Path, Path]:
+    """Two kernels (bzImage) with `config`, without the series and `variant`, and the folder of their logs."""
+    patched = kernel_step(variant, extra_config=config)
+    with progress.stage(f"build two kernels for {name}"):
+        unpatched = Kernel(ensure(kernel_step("unpatched", extra_config=config))).image
+        return unpatched, Kernel(ensure(patched)).image, suite.folder_of(patched, seed)
+
+
+def _soaks(seed: int, progress: Progress) -> Iterator[Verdict]:
+    release = kernel_step("release")
+    soaks = [("numpy", flags) for flags in suite.ABLATIONS.values()]
+    soaks += [(program, 0) for program in soak.PROGRAMS if program != "numpy"]
+    for program, flags in soaks:
+        with progress.stage(f"soak of {program}, flags {flags:#x}"):
+            image = Kernel(ensure(release)).image
+            yield soak.run_once(image, suite.folder_of(release, seed), program=program, flags=flags)
