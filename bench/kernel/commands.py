@@ -72,6 +72,7 @@ def kernel_cost(
     for line in report.errors:
         Console().print(f"refused: {line}", highlight=False, markup=False)
     Console().print(cost_report.table(report.lines))
+    Console().print(cost_report.table_beside(report.beside))
     for one in report.compared:
         Console().print(str(one), highlight=False, markup=False)
     for path in report.files:

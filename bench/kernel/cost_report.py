@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bench.errors import KernelError, RunIncompleteError
 from bench.kernel import anchors, cost, cost_figure
+from bench.kernel.cost_beside import Beside, beside
 from bench.kernel.fit import BENT, Line, Summary, lines, summarise
 from bench.progress import Progress
 
@@ -40,6 +41,8 @@ class CostReport:
     compared: tuple[anchors.Compared, ...]
     #: Through each sweep of a rewind.
     lines: Mapping[str, Line]
+    #: The kernel's own costs, the ablations, and the log's size.
+    beside: tuple[Beside, ...]
 
     def check(self) -> None:
         """Raise RunIncompleteError when no checkpoint could be measured."""
@@ -57,6 +60,14 @@ def table(lines: Mapping[str, Line]) -> Table:
         bend = "not a line" if one.worst_relative > BENT else ""
         figures = (f"{one.intercept_ns / 1e3:,.1f}", f"{one.slope_ns:,.2f}", f"{one.worst_relative:.1%}")
         shown.add_row(name, *figures, bend)
+    return shown
+
+
+def table_beside(figures: Sequence[Beside]) -> Table:
+    """What stands beside the sweeps."""
+    shown = Table("beside it", "", "")
+    for one in figures:
+        shown.add_row(one.name, one.figure, one.note)
     return shown
 
 
@@ -110,7 +121,8 @@ def write(costs: cost.Costs, folder: Path, *, label: str, repeated: bool) -> Cos
     data.write_text(json.dumps(whole, indent=1) + "\n")
     figures = [folder / name for name in FIGURE_NAMES]
     cost_figure.draw(costs.records, f"Cost of a rewind, {label} (instruction clock)", *figures)
-    return CostReport(summary, (data, *figures), tuple(costs.errors), compared, fitted)
+    others = beside(summary, costs.records)
+    return CostReport(summary, (data, *figures), tuple(costs.errors), compared, fitted, others)
 
 
 @contextlib.contextmanager

@@ -71,6 +71,71 @@ def test_the_table_has_each_sweep_and_points_out_a_bend(tmp_path):
     report.check()
 
 
+BASELINES = {
+    "axis": "baselines",
+    "copy_ns": 520.0,
+    "cow_fault_ns": 4000.0,
+    "fork": {"1000": {"cycle_ns": 7_784_840}},
+}
+
+
+def ablation(label, kind, dirty, request_ns, rewind_ns):
+    return {
+        "axis": "ablation",
+        "ablation": label,
+        "kind": kind,
+        "dirty_pages": dirty,
+        "request_ns": [9, request_ns],
+        "rewind_ns": [9, rewind_ns],
+    }
+
+
+def shown(records, tmp_path):
+    """Rows of the second table."""
+    report = cost_report.write(boot_of(records), tmp_path, label="x", repeated=False)
+    console = Console(width=140, file=io.StringIO())
+    console.print(cost_report.table_beside(report.beside))
+    return [
+        [cell.strip() for cell in row.strip("│").split("│")]
+        for row in console.file.getvalue().splitlines()
+        if row.startswith("│")
+    ]
+
+
+def test_the_second_table_has_what_else_the_kernel_costs(tmp_path):
+    dirty = sweep("fixed", 1000, 1600)
+    dirty[1]["request_ns"] = [2000, 5]
+    rows = shown([BASELINES, *dirty], tmp_path)
+    assert ["4 KiB copied", "0.52 µs", ""] in rows
+    assert ["copy-on-write fault", "4.00 µs", ""] in rows
+    assert ["fork, 1000 pages written, exit, wait", "7,784.8 µs", ""] in rows
+    touch = ["first write to a page after a checkpoint", "2.00 µs", "-50.0% beside a copy-on-write fault"]
+    assert touch in rows
+
+
+def test_an_ablation_stands_beside_the_whole(tmp_path):
+    kinds = (("fixed", 1000, 5000, 695_000), ("matmul", 0, 45_000_000, 900_000))
+    records = [ablation("none", *one) for one in kinds]
+    records += [ablation("no reuse", "fixed", 1000, 2_200_000, 1_900_000)]
+    (row,) = shown(records, tmp_path)
+    assert row == ["no reuse: request and rewind, 1000 pages", "4,100.0 µs", "+485.7% beside 700.0 µs"]
+
+
+def test_the_log_stands_beside_its_images(tmp_path):
+    records = sweep("fixed", 1000, 1600, 2200)
+    for record, logged, held in zip(records, (86, 90, 1073), (217, 5, 1185), strict=True):
+        record["counters"] = {"logged": logged, "log_bytes": held * 4096}
+    rows = [row for row in shown(records, tmp_path) if row[0].startswith("log_bytes")]
+    assert rows == [
+        ["log_bytes, 0 pages", "868 KiB", "524 KiB beside 86 images"],
+        ["log_bytes, 2 pages", "4,740 KiB", "448 KiB beside 1,073 images"],
+    ]
+
+
+def test_the_second_table_of_a_partial_run_has_what_there_is(tmp_path):
+    assert shown([*sweep("one-new", 7), {"axis": "ablation", "error": "Invalid argument"}], tmp_path) == []
+
+
 def test_a_run_in_which_all_was_refused_fails(tmp_path):
     records = [{"axis": "baselines", "copy_ns": 500.0}, {"axis": "dirty", "error": "Invalid argument"}]
     report = cost_report.write(boot_of(records), tmp_path, label="x", repeated=False)
