@@ -27,15 +27,31 @@ def kernel_test(
         str,
         typer.Option(
             help='Only this random program: "oracle -s 7 -g 20 -o 60", which is made small when it fails, or '
-            '"states -s 7 -g 20".'
+            '"states -s 7 -g 20", which is not.'
+        ),
+    ] = "",
+    only: Annotated[
+        str,
+        typer.Option(
+            help="Only this program on the release kernel, or some cases of it: \"memory -t 'store*'\"; "
+            '"memory -a" for the slow ones too.'
         ),
     ] = "",
 ) -> None:
     """Build the kernel's variants, boot each with the self-tests, and judge."""
+    from bench.errors import ConfigError
     from bench.kernel import plan
     from bench.progress import Progress
 
     progress = Progress()
+    if sum(map(bool, (full, replay, only))) > 1:
+        raise ConfigError(["--full, --replay and --only exclude each other"], hint="give one of them")
+    if only:
+        verdict = plan.only(only, progress)
+        Console().print(summary_of(verdict), highlight=False, markup=False)
+        Console().print(f"logs: {plan.only_folder()}", soft_wrap=True, highlight=False)
+        plan.check([verdict])
+        return
     if replay:
         line = plan.replay(replay, progress)
         Console().print(line, highlight=False, markup=False, soft_wrap=True)

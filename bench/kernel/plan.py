@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.build.kernel import Kernel, Variant, kernel_step, series_of
 from bench.build.step import Step, ensure
-from bench.errors import KernelError
+from bench.errors import ConfigError, KernelError
 from bench.kernel import full as full_run
 from bench.kernel import replay as replaying
 from bench.kernel import selftests, suite, tap
@@ -202,6 +203,39 @@ def replay(text: str, progress: Progress) -> str:
     raise SelftestError("\n  ".join([f"{line} fails:", *found.verdict.problems]), hint=hint)
 
 
+def only(text: str, progress: Progress) -> Verdict:
+    """Run one program, or some cases of it, on the release kernel: "memory -t store*", or a line of a log.
+
+    Raises ConfigError for no such program. The verdict is not kept; the logs are (`only_folder`).
+    """
+    piece = only_piece(text)
+    with progress.stage("build kernel release"):
+        image = Kernel(ensure(kernel_step("release"))).image
+    with progress.stage(f"run {text}"):
+        return suite.run_piece(image, piece, only_folder())
+
+
+def only_folder() -> Path:
+    """Where the last run of one program left its logs."""
+    return cache_dir() / "kernel-tests" / "only"
+
+
+def only_piece(text: str) -> Piece:
+    """The boot of one program; words of the environment and the path may be there, as in a line of a log."""
+    words = text.split()
+    count = next((i for i, word in enumerate(words) if "=" not in word), len(words))
+    environment, rest = words[:count], " ".join(words[count:]).removeprefix("/selftests/")
+    if rest.partition(" ")[0] not in selftests.programs():
+        raise ConfigError(
+            [f"--only: {text!r} names no self-test"],
+            hint=f"a program and its arguments, as \"memory -t 'store*'\": {', '.join(selftests.programs())}",
+        )
+    # Of two settings of a name, the later one counts.
+    before, slash, command = suite.command_of(rest).partition("/")
+    line = before + "".join(f"{word} " for word in environment) + slash + command
+    return Piece("only", (line,), suite.machine(), 5400.0)
+
+
 def expect_absent(verdict: Verdict) -> Verdict:
     """Turn the verdict of a kernel without REWIND round: to say so is what it must do."""
     others = tuple(problem for problem in verdict.problems if problem != ABSENT)
@@ -216,5 +250,6 @@ def check(verdicts: Sequence[Verdict]) -> None:
     if problems:
         raise SelftestError(
             "\n  ".join([f"{len(problems)} problems:", *problems]),
-            hint=f"logs: {cache_dir() / 'kernel-tests'}; docs/kernel-testing.md says how to replay one",
+            hint=f"logs: {cache_dir() / 'kernel-tests'}; one program again: rewind-bench kernel-test "
+            "--only 'PROGRAM -t CASE', or --replay with the command of oracle or states (the release kernel)",
         )

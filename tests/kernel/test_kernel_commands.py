@@ -28,3 +28,10 @@ def test_what_was_skipped_is_said():
 def test_a_replay_of_what_is_no_random_program():
     with pytest.raises(ConfigError, match="no random program"):
         commands.kernel_test(replay="memory -s 1")
+
+
+def test_one_program_and_everything_exclude_each_other():
+    with pytest.raises(ConfigError, match="exclude each other"):
+        commands.kernel_test(full=True, only="smoke")
+    with pytest.raises(ConfigError, match="names no self-test"):
+        commands.kernel_test(only="nothing")

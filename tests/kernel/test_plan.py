@@ -1,12 +1,14 @@
 """Plans: what a kernel without the facility must say, and which verdicts are used again."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from bench.build.kernel import fragments
 from bench.build.step import Product
-from bench.kernel import plan, selftests, shrink, suite, tap
+from bench.errors import ConfigError
+from bench.kernel import commands, plan, selftests, shrink, suite, tap
 from bench.kernel.boot import Boot, Ending
 from bench.paths import KERNEL
 from bench.progress import Progress
@@ -61,6 +63,51 @@ def test_a_replay_that_fails_ends_in_the_smallest_command(tmp_path, monkeypatch)
     with pytest.raises(plan.SelftestError, match="states -s 3 -g 24 -o 4 -f 0x0 fails") as caught:
         plan.replay("states -s 3", Progress())
     assert "smallest" not in caught.value.hint
+
+
+def test_only_some_cases_are_run():
+    piece = plan.only_piece("memory -t 'store, hot*' -a")
+    assert piece.commands == (suite.command("memory", "-t store,?hot* -a"),)
+    assert piece.options == suite.machine()
+    assert piece.limit_s <= 5400
+
+
+def test_a_line_of_a_log_can_be_given_as_it_is():
+    line = "REWIND_FLAGS=4 REWIND_SEED=9 /selftests/faults -t a?rewind"
+    (command,) = plan.only_piece(line).commands
+    assert command.endswith(line)
+    assert plan.only_piece("REWIND_FLAGS=4 memory").commands[0].count("/selftests/memory") == 1
+
+
+@pytest.mark.parametrize("text", ["", "nothing -a", "/bin/sh", "REWIND_FLAGS=4", "-t memory"])
+def test_only_what_is_a_self_test_is_run(text):
+    with pytest.raises(ConfigError, match="names no self-test"):
+        plan.only_piece(text)
+
+
+def test_one_program_is_run_and_judged(tmp_path, monkeypatch):
+    (tmp_path / "vmlinuz").write_bytes(b"")
+    monkeypatch.setattr(plan, "ensure", lambda _: Product("kernel", "0", tmp_path))
+    monkeypatch.setattr(plan, "cache_dir", lambda: tmp_path)
+    ran = []
+
+    def run_piece(kernel, piece, folder):
+        ran.append((piece.commands, folder))
+        return suite.Verdict(piece.name, ("smoke: nothing changed",), 0, (), 1.0)
+
+    monkeypatch.setattr(plan.suite, "run_piece", run_piece)
+    verdict = plan.only("smoke", Progress())
+    assert ran == [((suite.command("smoke"),), plan.only_folder())]
+    with pytest.raises(plan.SelftestError, match="only: smoke: nothing changed"):
+        plan.check([verdict])
+
+
+def test_what_the_hint_of_a_failure_says_can_be_done():
+    with pytest.raises(plan.SelftestError) as caught:
+        plan.check([suite.Verdict("short", ("smoke: nothing changed",), 0, (), 1.0)])
+    options = {word.strip("',;") for word in caught.value.hint.split() if word.startswith("--")}
+    assert options == {"--only", "--replay"}
+    assert options <= {f"--{name}" for name in inspect.signature(commands.kernel_test).parameters}
 
 
 def test_the_debug_kernel_compares_pages_with_their_hashes():

@@ -1,4 +1,4 @@
-"""The build-time check of judged structures, as the series has it (mm/rewind/reviewed.sh), on a small tree."""
+"""The build-time check of judged structures (mm/rewind/reviewed.sh of the series), on a small tree."""
 
 import os
 import subprocess
