@@ -114,3 +114,61 @@ def test_a_comment_blanks_and_other_structures_do_not(tree, old, new):
 def test_one_that_was_never_judged_stops_it(tree):
     tree.list.write_text(tree.list.read_text() + f"other {HEADER} 1\n")
     assert "other has changed" in tree.run().stderr
+
+
+TYPE_HEADER = "arch/x86/include/asm/mmu.h"
+TYPE = """\
+typedef struct {
+	u64 ctx_id;	/* never used again */
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	struct ldt_struct *ldt;
+#endif
+} mm_context_t;
+
+typedef struct {
+	int unjudged;
+} other_t;
+"""
+
+
+@pytest.fixture
+def with_type(tree):
+    """The same tree, with a structure that has no name but that of its type."""
+    tree.write(TYPE, TYPE_HEADER)
+    tree.judge("mm_context_t", TYPE_HEADER)
+    return tree
+
+
+def test_a_type_passes_as_it_was_judged(with_type):
+    name, header, _ = with_type.list.read_text().splitlines()[-1].split()
+    assert (name, header) == ("mm_context_t", TYPE_HEADER)
+    assert with_type.run().returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("	u64 ctx_id;", "	u64 later;\n	u64 ctx_id;"),
+        ("	struct ldt_struct *ldt;\n", ""),
+        ("} mm_context_t;", "} mm_context_v2_t;"),
+    ],
+)
+def test_a_type_that_has_changed_stops_the_build(with_type, old, new):
+    with_type.write(TYPE.replace(old, new), TYPE_HEADER)
+    done = with_type.run()
+    assert done.returncode == 1
+    assert "mm_context_t has changed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("	/* never used again */", ""),
+        ("	u64 ctx_id;", "	/* of this\n	 * memory\n	 */\n	u64 ctx_id;"),
+        ("	int unjudged;", "	int unjudged;\n	int later;"),
+    ],
+)
+def test_a_comment_and_another_type_do_not(with_type, old, new):
+    assert old in TYPE
+    with_type.write(TYPE.replace(old, new), TYPE_HEADER)
+    assert with_type.run().returncode == 0
