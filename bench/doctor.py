@@ -43,7 +43,10 @@ PROGRAMS = {
 TEST_PROGRAMS = {
     "busybox": ("busybox", "reads an initramfs back"),
     "dockerd": ("docker.io", "runs the containers of the tests"),
+    "git": ("git", "takes a file out of the kernel series"),
     "iptables": ("iptables", "dockerd needs it"),
+    "make": ("make", "compiles a small tree after each of its patches"),
+    "patch": ("patch", "applies them"),
     "ssh": ("openssh-client", "logs in on the guest"),
 }
 SBIN = "/usr/sbin:/sbin"
