@@ -358,22 +358,95 @@ static void swap_off(long written, long unused)
 	rewind_now();
 }
 
+/* What the second of two rewinds, each after what counters() does, must have counted. */
+static const struct count {
+	const char *key;
+	long least, most;			/* most 0: no limit */
+	long least_armed_again;			/* without reuse of pages */
+} counts[] = {
+	{ "checkpointed", 1, 1, 1 }, { "generation", 2, 2, 2 },
+	{ "checkpoint_ns", 0, 0, 0 }, { "rewind_ns", 0, 0, 0 }, { "rendezvous_ns", 0, 0, 0 },
+	{ "vma_ns", 0, 0, 0 }, { "pages_ns", 0, 0, 0 }, { "regions_ns", 0, 0, 0 },
+	{ "files_ns", 0, 0, 0 }, { "flush_ns", 0, 0, 0 },
+	{ "armed", 60, 10000, 60 }, { "logged", 80, 400, 80 }, { "copied", 50, 400, 50 },
+	{ "skipped", 0, 400, 0 }, { "zeroed", 20, 400, 0 }, { "dropped", 0, 400, 20 },
+	{ "recreated", 10, 400, 10 }, { "rearmed", 0, 400, 50 }, { "unmapped", 1, 100, 1 },
+	{ "remapped", 1, 100, 1 }, { "faults_write", 0, 400, 50 }, { "faults_born", 0, 400, 28 },
+	{ "reused", 0, 400, 0 }, { "blank", 0, 400, 0 }, { "verify_bad", 0, 0, 0 },
+	{ "log_bytes", 60 * PAGE, 400 * PAGE, PAGE },
+};
+
+static void expect_count(const struct count *count, long value)
+{
+	long least = call_flags & RF_NO_REUSE ? count->least_armed_again : count->least;
+
+	if (value < least || (count->most && value > count->most))
+		fail("%s is %ld, not %ld to %ld", count->key, value, least, count->most);
+	if (!strcmp(count->key, "verify_bad"))
+		expect_eq(value, 0);
+}
+
+/* Each line a key and a number; no key is missing, none is new. */
+static void expect_counts(void)
+{
+	FILE *file = fopen("/proc/self/rewind", "r");
+	char line[128], key[64], end;
+	size_t found = 0;
+	long value;
+
+	expect(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%63s %ld%c", key, &value, &end) != 3 || end != '\n')
+			fail("no key and number: %s", line);
+		for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+			if (strcmp(key, counts[i].key))
+				continue;
+			expect_count(&counts[i], value);
+			found++;
+		}
+	}
+	fclose(file);
+	expect_eq(found, ARRAY_SIZE(counts));
+}
+
+/* The parts of a rewind are apart from each other, and inside of it. */
+static void expect_parts_in_the_whole(void)
+{
+	static const char *const parts[] = {
+		"rendezvous_ns", "vma_ns", "pages_ns", "flush_ns", "regions_ns", "files_ns",
+	};
+	long sum = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		sum += rewind_counter(parts[i]);
+	if (sum > rewind_counter("rewind_ns"))
+		fail("parts of %ld ns in a rewind of %ld", sum, rewind_counter("rewind_ns"));
+}
+
+/* What lies beside it cannot become part of the same mapping. */
+static char *anon_apart(size_t pages, int fill)
+{
+	char *start = anon(pages + 1, fill);
+
+	expect(mprotect(start + pages * PAGE, PAGE, PROT_NONE) == 0);
+	return start;
+}
+
 /* The counters are what a measurement reads: they must be there, and count. */
 static void counters(long unused, long unused2)
 {
-	static const char *const keys[] = { "generation", "logged", "checkpoint_ns", "rewind_ns" };
-	char *pages = anon(50, 'c');
+	char *pages = anon_apart(50, 'c'), *born = anon_apart(20, 0), *gone = anon_apart(10, 'g');
 	long gen = checkpoint();
 
 	if (gen == 2) {
-		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-			/* A coarse clock may show no time at all. */
-			if (rewind_counter(keys[i]) < !strstr(keys[i], "_ns"))
-				fail("%s is %ld", keys[i], rewind_counter(keys[i]));
-		expect_eq(rewind_counter("generation"), gen);
+		expect_counts();
+		expect_parts_in_the_whole();
 		return;
 	}
 	memset(pages, 'T', 50 * PAGE);
+	memset(born, 'T', 20 * PAGE);
+	munmap(gone, 10 * PAGE);
+	memset(anon(8, 0), 'T', 8 * PAGE);
 	rewind_now();
 }
 

@@ -136,6 +136,7 @@ static void look_up(uint64_t *entries)
 
 #define SWAPPED(entry)	((entry) >> 62 & 1)
 #define PRESENT(entry)	((entry) >> 63 & 1)
+#define MARKED(entry)	((entry) >> 57 & 1)
 #define FRAME(entry)	((entry) & ((1UL << 55) - 1))
 
 static long count_swapped(void)
@@ -583,7 +584,42 @@ static void marks_in_a_scan(long wanted, long b)
 	rewind_now();
 }
 
-#define EXTRA	16
+/* Bit 57 is for those whom a userfaultfd protects; nobody is. */
+static void expect_no_marks(const char *when)
+{
+	uint64_t entries[PAGES];
+
+	look_up(entries);
+	for (int i = 0; i < PAGES; i++)
+		if (MARKED(entries[i]))
+			fail("page %d is marked %s", i, when);
+}
+
+/* The mark of an armed page is not to be seen, nor is one left where a page has gone. */
+static void marks_in_the_map(long prepare, long b)
+{
+	long gen;
+
+	((void (*)(void))prepare)();
+	if (prepare == (long)prepare_file)
+		memset(region, fill = 'p', PAGES * PAGE);
+	expect_no_marks("before");
+	gen = checkpoint_plain();
+	expect_no_marks("after the checkpoint or a rewind");
+	if (prepare == (long)prepare_swap && gen == 0)
+		still_swapped();
+	if (gen == GENERATIONS)
+		return;
+	region[gen * PAGE] = 'T';
+	expect_no_marks("after a write");
+	madvise(region + 8 * PAGE, 4 * PAGE, MADV_PAGEOUT);
+	expect_no_marks("when some are swapped");
+	madvise(region + 4 * PAGE, 8 * PAGE, MADV_DONTNEED);
+	expect_no_marks("when some are gone");
+	rewind_now();
+}
+
+#define EXTRA	32
 
 int main(int argc, char **argv)
 {
@@ -610,6 +646,10 @@ int main(int argc, char **argv)
 	cases[count++] = (struct testcase){
 		"a scan of pages that are written and present", marks_in_a_scan, SCAN_WRITTEN | SCAN_PRESENT, 0, 0, 0
 	};
+	cases[count++] = (struct testcase){ "marks in the map of pages", marks_in_the_map, (long)prepare_filled, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "marks in the map of a huge page", marks_in_the_map, (long)prepare_huge, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "marks in the map of swapped pages", marks_in_the_map, (long)prepare_swap, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "marks in the map of a file", marks_in_the_map, (long)prepare_file, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "1000 pages", many_pages, 1000, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "1000 born pages", many_pages, 1000, 1, 0, 0 };
 	cases[count++] = (struct testcase){ "10000 pages", many_pages, 10000, 0, SLOW, 120 };

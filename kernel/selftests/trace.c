@@ -81,6 +81,33 @@ static pid_t run_child(int refused)
 	return pid;
 }
 
+/* Every rewind tells all that is known of it, each a number. */
+static void expect_numbers(pid_t pid)
+{
+	static const char *const names[] = {
+		"generation", "ns", "rendezvous_ns", "vma_ns", "pages_ns", "regions_ns", "files_ns",
+		"logged", "copied", "skipped", "zeroed", "dropped", "recreated", "faults_write",
+		"faults_born",
+	};
+	char wanted[64], *line = trace, *end;
+
+	snprintf(wanted, sizeof(wanted), "rewind_done: tgid=%d ", pid);
+	while ((line = strstr(line, wanted))) {
+		end = strchr(line, '\n');
+		expect(end);
+		*end = 0;
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+			char key[32], *at;
+
+			snprintf(key, sizeof(key), " %s=", names[i]);
+			at = strstr(line, key);
+			if (!at || at[strlen(key)] < '0' || at[strlen(key)] > '9')
+				fail("no number for%s in: %s", key, line);
+		}
+		line = end + 1;
+	}
+}
+
 static void calls(long unused, long unused2)
 {
 	pid_t pid;
@@ -91,6 +118,7 @@ static void calls(long unused, long unused2)
 	expect_eq(lines_of("rewind_done", pid), 3);
 	expect_eq(lines_of("rewind_refused", pid), 0);
 	expect(strstr(trace, "generation=3 "));
+	expect_numbers(pid);
 }
 
 static void refusals(long unused, long unused2)
