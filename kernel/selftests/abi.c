@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -129,6 +130,20 @@ static void permit_in_a_namespace(void)
 	_exit(status);
 }
 
+static void permit_in_a_user_namespace(void)
+{
+	/* The user stays the same one; only the namespace is another. */
+	if (unshare(CLONE_NEWUSER))
+		_exit(9);
+	only_permit();
+}
+
+static void not_for_a_parent_in_another_user_namespace(void)
+{
+	expect_eq(status_of(permit_in_a_user_namespace), 0);
+	expect_eq(status_of(needs_permission), 0);
+}
+
 static void not_for_a_parent_outside_the_namespace(void)
 {
 	expect_eq(status_of(permit_in_a_namespace), 0);
@@ -226,6 +241,65 @@ static void switched_off(long unused, long unused2)
 	if (gen == 0)
 		sys_rewind(0);
 	expect_eq(gen, 1);
+}
+
+/* What there was stays, and is of no use until it is on again. */
+static void switched_off_later(long unused, long unused2)
+{
+	char *page = anon(1, 'a');
+	long gen = checkpoint(), error;
+
+	if (read_long(SYSCTL) != 1) {
+		write_text(SYSCTL, "1");
+		fail("rewound while it was switched off");
+	}
+	if (gen == GENERATIONS)
+		return;
+	page[5] = 'T';
+	expect_eq(write_text(SYSCTL, "0"), 0);
+	error = sys_rewind(call_flags);
+	expect_eq(write_text(SYSCTL, "1"), 0);
+	expect_eq(error, -EPERM);
+	expect_eq(page[5], 'T');
+	rewind_now();
+}
+
+static int has_symbol(const char *name)
+{
+	FILE *file = fopen("/proc/kallsyms", "r");
+	char line[512], wanted[64];
+	int found = 0, lines = 0;
+
+	expect(file);
+	snprintf(wanted, sizeof(wanted), " %s\n", name);
+	for (; !found && fgets(line, sizeof(line), file); lines++)
+		found = !!strstr(line, wanted);
+	fclose(file);
+	expect(found || lines > 1000);
+	return found;
+}
+
+/* Hashes of all pages are for a kernel that was built for it; any other knows no such flag. */
+static void verifying(long unused, long unused2)
+{
+	char *page = anon(4, 'a');
+	int can = has_symbol("rewind_verify");
+	long gen = sys_checkpoint(RF_VERIFY);
+
+	expect(has_symbol("rewind_replay"));
+	if (!can) {
+		expect_eq(gen, -EINVAL);
+		expect(checkpoint_plain() == 0);
+		expect_eq(sys_rewind(RF_VERIFY), -EINVAL);
+		return;
+	}
+	expect(gen >= 0);
+	expect_filled(page, 4, 'a');
+	expect_eq(rewind_counter("verify_bad"), 0);
+	if (gen == GENERATIONS)
+		return;
+	memset(page, 'T', 2 * PAGE);
+	expect_eq(sys_rewind(RF_VERIFY), 0);
 }
 
 /* ---- misuse ----------------------------------------------------------- */
@@ -505,6 +579,55 @@ static void seal_outlives_exec(long seal, long unused)
 	expect_eq(WEXITSTATUS(status), seal ? EPERM : 0);
 }
 
+/* This program in a file of its own, with that mode. */
+static void copy_program(const char *to, mode_t mode)
+{
+	int in = open("/proc/self/exe", O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0700);
+	static char bytes[65536];
+	ssize_t n;
+
+	expect(in >= 0 && out >= 0);
+	while ((n = read(in, bytes, sizeof(bytes))) > 0)
+		expect(write(out, bytes, n) == n);
+	expect(n == 0 && fchmod(out, mode) == 0);
+	close(in);
+	close(out);
+}
+
+enum { AS_ROOT = 1, NO_NEW_PRIVILEGES = 2 };
+
+/* The errno that a checkpoint gives in the program of that mode, run by another user. */
+static int errno_in_program(mode_t mode, long how)
+{
+	static const char path[] = "/tmp/program";
+	char *arguments[] = { (char *)path, CHECKPOINT_ONLY, NULL };
+	int status;
+	pid_t pid;
+
+	copy_program(path, mode);
+	pid = fork();
+	if (pid == 0) {
+		if (how & NO_NEW_PRIVILEGES && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+			_exit(90);
+		if (!(how & AS_ROOT) && (setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000)))
+			_exit(91);
+		execv(path, arguments);
+		_exit(92);
+	}
+	expect(waitpid(pid, &status, 0) == pid);
+	unlink(path);
+	expect(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Who gets more rights by an exec than whoever gave the permission does not have that permission. */
+static void permission_after_exec(long mode, long how)
+{
+	int gains = mode & (S_ISUID | S_ISGID) && !how;
+
+	expect_eq(errno_in_program(mode, how), gains ? EPERM : 0);
+}
+
 static void sealing_is_no_flag_of_rewind(long unused, long unused2)
 {
 	expect(checkpoint_plain() == 0);
@@ -601,6 +724,8 @@ int main(int argc, char **argv)
 		APART("550 permits children started later", permits_later_children),
 		APART("550 permits the parent's children", permits_its_parents_children),
 		APART("550 does not mark another user's parent", not_for_a_parent_of_another_user),
+		APART("550 does not mark a parent in another user namespace",
+		      not_for_a_parent_in_another_user_namespace),
 		APART("550 does not mark a parent outside the namespace",
 		      not_for_a_parent_outside_the_namespace),
 		{ "549 without a checkpoint is ENODATA", no_checkpoint, 0, 0, 0, 0 },
@@ -613,6 +738,8 @@ int main(int argc, char **argv)
 		{ "a second checkpoint replaces the first", second_checkpoint_replaces, 0, 0, 0, 0 },
 		{ "60 checkpoints", many_checkpoints, 0, 0, 0, 60 },
 		{ "the sysctl switches it off", switched_off, 0, 0, 0, 0 },
+		{ "the sysctl switches it off later", switched_off_later, 0, 0, 0, 0 },
+		{ "hashes of pages are for debug kernels", verifying, 0, 0, 0, 0 },
 		{ "checkpoint from signal handlers", checkpoint_from_handlers, 0, 0, 0, 0 },
 		{ "from a vfork child", vfork_child, 0, 0, 0, 0 },
 		{ "checkpoint under ptrace", under_ptrace, (long)traced_first, 0, 0, 0 },
@@ -626,6 +753,12 @@ int main(int argc, char **argv)
 		{ "a sealed checkpoint cannot be replaced", sealed, 0, 0, 0, 0 },
 		{ "a seal outlives exec", seal_outlives_exec, RF_SEAL, 0, 0, 0 },
 		{ "without a seal exec is as before", seal_outlives_exec, 0, 0, 0, 0 },
+		{ "a set-uid program has no permission", permission_after_exec, 04755, 0, 0, 0 },
+		{ "a set-gid program has no permission", permission_after_exec, 02755, 0, 0, 0 },
+		{ "another user's program keeps it", permission_after_exec, 0755, 0, 0, 0 },
+		{ "a set-uid program of the same user keeps it", permission_after_exec, 04755, AS_ROOT, 0, 0 },
+		{ "a set-uid program that gains nothing keeps it", permission_after_exec, 04755,
+		  NO_NEW_PRIVILEGES, 0, 0 },
 		{ "counters are hidden from a process and its children", hidden_from_itself, 0, 0, 0, 0 },
 		{ "sealing is no flag of rewind", sealing_is_no_flag_of_rewind, 0, 0, 0, 0 },
 		{ "a parent sees the generation, and no more", parent_sees_the_generation, 0, 0, 0, 0 },
