@@ -109,6 +109,7 @@ long meminfo_kb(const char *key);
 long read_long(const char *path);		/* -1: cannot be read */
 int write_text(const char *path, const char *text);
 long refusal_reason(char *text, size_t size);	/* the `refusal` line of /proc/<pid>/rewind */
+void expect_reason(const char *reason);		/* of the last refusal: exactly that */
 long refusal_reason_of(const char *path, char *text, size_t size);
 long rewind_counter(const char *key);		/* a number in /proc/self/rewind, or -1 */
 int has_swap(void);

@@ -1,24 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * State that cannot be restored: refused at the checkpoint, or at the rewind when it came
- * later and does not go away by itself. Each refusal names its reason in
- * /proc/self/rewind, and changes nothing.
+ * later and does not go away by itself. Each refusal names its reason, the one in the line
+ * of its case, in /proc/self/rewind, and changes nothing.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/futex.h>
+#include <linux/io_uring.h>
+#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/sem.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -26,7 +37,6 @@
 #include <unistd.h>
 
 #include "harness.h"
-
 
 static void writable_shared_memory(void)
 {
@@ -40,11 +50,20 @@ static void writable_shared_file(void)
 	expect(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED);
 }
 
-static void readable_shared_file_open_for_writing(void)
+/* By this process, whose descriptor could make it writable; and by another. */
+static void readable_shared_file_of_a_writer(void)
 {
 	int fd = open_bytes(PAGE, 's');
 
 	expect(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+}
+
+static void readable_shared_file_open_for_writing(void)
+{
+	int fd = open("/tmp/shared", O_RDWR | O_CREAT | O_TRUNC, 0600), reader = open("/tmp/shared", O_RDONLY);
+
+	expect(fd >= 0 && ftruncate(fd, PAGE) == 0);
+	expect(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, reader, 0) != MAP_FAILED);
 }
 
 static void memory_file(void)
@@ -53,6 +72,50 @@ static void memory_file(void)
 
 	expect(ftruncate(fd, PAGE) == 0);
 	expect(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED);
+}
+
+static void memory_file_not_mapped(void)
+{
+	expect(syscall(SYS_memfd_create, "memory", 0) >= 0);
+}
+
+static void locked_memory(void) { expect(mlock(anon(1, 'l'), PAGE) == 0); }
+
+/* Where a connection's data would appear. */
+static void device_memory(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	expect(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED);
+	close(fd);
+}
+
+static void special_file(void)
+{
+	int fd = open(swap_device(), O_RDONLY);
+
+	expect(fd >= 0 && mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED);
+	close(fd);
+}
+
+#define KSM	"/sys/kernel/mm/ksm/"
+
+/* Which of the zeroes are those of the file? */
+static void merged_zeroes(void)
+{
+	char *pages = file_private(16, 'f');
+
+	if (write_text(KSM "use_zero_pages", "1"))
+		skip("no KSM");
+	write_text(KSM "run", "1");
+	write_text(KSM "sleep_millisecs", "1");
+	write_text(KSM "pages_to_scan", "10000");
+	memset(pages, 0, 16 * PAGE);
+	expect(madvise(pages, 16 * PAGE, MADV_MERGEABLE) == 0);
+	for (int i = 0; i < 5000 && number_in("/proc/self/ksm_stat", "ksm_zero_pages") <= 0; i++)
+		usleep(1000);
+	expect_eq(write_text(KSM "use_zero_pages", "0"), 0);
+	expect(number_in("/proc/self/ksm_stat", "ksm_zero_pages") > 0);
 }
 
 static void secret_memory(void)
@@ -94,15 +157,6 @@ static void user_faults(void)
 	expect(ioctl(fd, UFFDIO_REGISTER, &range) == 0);
 }
 
-static void io_ring(void)
-{
-	static char parameters[256];
-	long fd = syscall(SYS_io_uring_setup, 4, parameters);
-
-	if (fd < 0)
-		skip("no io_uring");
-}
-
 static void asynchronous_io(void)
 {
 	static unsigned long context;
@@ -131,6 +185,116 @@ static void dead_child(void)
 
 static char stack[32768] __attribute__((aligned(64)));
 
+/* Before the checkpoint, one that is no descendant; a later one is. */
+static pid_t start_stranger(void (*life)(void))
+{
+	pid_t *told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), pid;
+
+	pid = fork();
+	if (pid == 0) {
+		pid = fork();
+		if (pid == 0) {
+			life();
+			for (;;)
+				pause();
+		}
+		*told = pid;
+		_exit(pid < 0);
+	}
+	expect(waitpid(pid, NULL, 0) == pid && *told > 0);
+	pid = *told;
+	munmap(told, PAGE);
+	return pid;
+}
+
+static void do_nothing(void) { }
+
+static int *held;
+
+static void want_it(void)
+{
+	syscall(SYS_futex, held, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
+}
+
+/* Somebody waits for it, and lends his priority. */
+static void futex_of_inherited_priority(void)
+{
+	held = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	*held = syscall(SYS_gettid);
+	start_stranger(want_it);
+	while (!(*(volatile int *)held & FUTEX_WAITERS))
+		usleep(1000);
+	usleep(20000);
+}
+
+static void tracing(void)
+{
+	expect(ptrace(PTRACE_SEIZE, start_stranger(do_nothing), NULL, NULL) == 0);
+}
+
+static void perf_event(void)
+{
+	struct perf_event_attr attributes = {
+		.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_PAGE_FAULTS, .size = sizeof(attributes),
+	};
+
+	expect(syscall(SYS_perf_event_open, &attributes, 0, -1, -1, 0) >= 0);
+}
+
+static void semaphore_to_undo(void)
+{
+	struct sembuf add = { 0, 1, SEM_UNDO };
+	int id = semget(IPC_PRIVATE, 1, IPC_CREAT | 0600);
+
+	expect(id >= 0 && semop(id, &add, 1) == 0);
+}
+
+struct attributes {
+	unsigned int size, policy;
+	unsigned long flags;
+	int nice;
+	unsigned int priority;
+	unsigned long runtime, deadline, period;
+};
+
+static void deadline(void)
+{
+	struct attributes attributes = { .size = sizeof(attributes), .policy = 6, .runtime = 10000000,
+					 .deadline = 30000000, .period = 30000000 };
+
+	expect(syscall(SYS_sched_setattr, 0, &attributes, 0) == 0);
+}
+
+static void port_permissions(void) { expect(ioperm(0x80, 1, 1) == 0); }
+
+static void segment_register(void)
+{
+	asm volatile("mov %0, %%gs" : : "r"(0x2b));
+}
+
+/* Its code is a jump to itself. An lret would do, but not in every emulator. */
+static void *as_32_bits(void *code)
+{
+	struct { unsigned int offset; unsigned short segment; } __attribute__((packed)) there = {
+		(unsigned long)code, 0x23
+	};
+
+	asm volatile("ljmpl *%0" : : "m"(there));
+	return NULL;
+}
+
+static void thread_of_32_bits(void)
+{
+	char *code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	pthread_t thread;
+
+	expect(code != MAP_FAILED);
+	memcpy(code, "\xeb\xfe", 2);
+	expect(pthread_create(&thread, NULL, as_32_bits, code) == 0);
+	usleep(20000);
+}
+
 static int wait_here(void *unused)
 {
 	for (;;)
@@ -142,26 +306,99 @@ static void shared_address_space(void)
 	expect(clone(wait_here, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) > 0);
 }
 
-static void *unshare_files(void *unused)
+static void *stop_sharing(void *what)
 {
-	syscall(SYS_unshare, CLONE_FILES);
+	expect(syscall(SYS_unshare, (long)what) == 0);
 	for (;;)
 		pause();
 }
 
-static void thread_with_own_files(void)
+static void start_unsharing(long what)
 {
 	pthread_t thread;
 
-	pthread_create(&thread, NULL, unshare_files, NULL);
+	expect(pthread_create(&thread, NULL, stop_sharing, (void *)what) == 0);
 	usleep(20000);
 }
 
+static void thread_with_own_files(void) { start_unsharing(CLONE_FILES); }
+static void thread_with_own_directory(void) { start_unsharing(CLONE_FS); }
+static void thread_with_own_names(void) { start_unsharing(CLONE_NEWUTS); }
+
+static long ring_with(unsigned int flags)
+{
+	struct io_uring_params parameters = { .flags = flags };
+	long fd = syscall(SYS_io_uring_setup, 4, &parameters);
+
+	if (fd < 0)
+		skip("no io_uring");
+	return fd;
+}
+
+/* The buffer stays with the ring, the ring with a stranger. */
+static void *pin_it(void *page)
+{
+	struct iovec buffer = { page, PAGE };
+	long fd = ring_with(0);
+
+	expect(syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &buffer, 1) == 0);
+	start_stranger(do_nothing);
+	close(fd);
+	return NULL;
+}
+
+static void pinned_memory(void)
+{
+	pthread_t thread;
+
+	expect(pthread_create(&thread, NULL, pin_it, anon(1, 'p')) == 0);
+	pthread_join(thread, NULL);
+}
+
+/* The kernel's thread that polls a ring is one of the process. */
+static void *poll_a_ring(void *unused)
+{
+	ring_with(IORING_SETUP_SQPOLL);
+	for (;;)
+		pause();
+}
+
+static void kernel_worker(void)
+{
+	pthread_t thread;
+
+	expect(pthread_create(&thread, NULL, poll_a_ring, NULL) == 0);
+	usleep(50000);
+}
+
+static void io_ring(void) { ring_with(0); }
 static void epoll_fd(void) { expect(epoll_create1(0) >= 0); }
 static void timer_fd(void) { expect(timerfd_create(CLOCK_MONOTONIC, 0) >= 0); }
 static void event_fd(void) { expect(eventfd(3, 0) >= 0); }
 static void inotify_fd(void) { expect(inotify_init() >= 0); }
 static void pid_fd(void) { expect(syscall(SYS_pidfd_open, getpid(), 0) >= 0); }
+
+static void fanotify_fd(void) { expect(syscall(SYS_fanotify_init, 0, 0) >= 0); }
+static void block_device(void) { expect(open(swap_device(), O_RDONLY) >= 0); }
+static void device(void) { expect(open("/dev/fuse", O_RDWR) >= 0); }
+static void signal_driven(void) { expect(fcntl(PIPE_FD, F_SETFL, O_ASYNC) == 0); }
+
+static void bpf_map(void)
+{
+	union bpf_attr map = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 };
+
+	expect(syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof(map)) >= 0);
+}
+
+static void unsent_datagram(void)
+{
+	struct sockaddr_in to;
+	int fd;
+
+	bound(SOCK_DGRAM, &to);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	expect(sendto(fd, "half", 4, MSG_MORE, (void *)&to, sizeof(to)) == 4);
+}
 
 static void signal_fd(void)
 {
@@ -186,73 +423,181 @@ static void posix_timer(void)
 	expect(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
 }
 
-#define MUST(function)	{ #function, at_checkpoint, (long)function, 1, 0, 0 }
-#define MAY(function)	{ #function, at_checkpoint, (long)function, 0, 0, 0 }
-#define LATER(function)	{ #function " later", after_checkpoint, (long)function, 0, 0, 0 }
+#define MUST(function, why)	{ #function, at_checkpoint, (long)function, (long)why, 0, 0 }
+#define LATER(function, why)	{ #function " later", after_checkpoint, (long)function, (long)why, 0, 0 }
+/* A rewind takes it away. */
+#define GOES(function)		{ #function " goes", after_checkpoint, (long)function, 0, 0, 0 }
 
-static void expect_reason(const char *call)
+static void at_checkpoint(long make, long why)
 {
-	char reason[256];
-
-	refusal_reason(reason, sizeof(reason));
-	if (strlen(reason) < 3 || reason[0] == '(')
-		fail("%s was refused without a reason in /proc/self/rewind", call);
-	diag("  %s refused: %s", call, reason);
-}
-
-static void at_checkpoint(long make, long must)
-{
-	char *page;
-	long gen;
-
 	((void (*)(void))make)();
-	page = anon(1, 'a');
-	gen = sys_checkpoint(call_flags);
-	if (gen < 0) {
-		expect_eq(gen, -EOPNOTSUPP);
-		expect_reason("checkpoint");
-		expect_eq(sys_rewind(call_flags), -ENODATA);
-		return;
-	}
-	if (must)
-		fail("the checkpoint was not refused");
-	/* A kind on the reviewed list: then it has to work. */
-	expect_filled(page, 1, 'a');
-	if (gen == 3)
-		return;
-	page[gen] = 'T';
-	rewind_now();
+	expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
+	expect_reason((const char *)why);
+	expect_eq(sys_rewind(call_flags), -ENODATA);
 }
 
-static void after_checkpoint(long make, long unused)
+static void after_checkpoint(long make, long why)
 {
 	char *page = anon(1, 'a');
-	long gen = checkpoint(), error;
+	long gen = checkpoint();
 
+	if (gen && why)
+		fail("the rewind was not refused");
 	if (gen == 3)
 		return;
 	((void (*)(void))make)();
 	page[9] = 'T';
-	error = sys_rewind(call_flags);
-	expect_eq(error, -EOPNOTSUPP);
-	expect_reason("rewind");
+	if (!why)
+		rewind_now();
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_reason((const char *)why);
 	expect_eq(page[9], 'T');
 }
 
-static int checkpoint_here(void *result)
+static int refused_here(void *why)
 {
-	*(long *)result = sys_checkpoint(call_flags);
+	expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
+	expect_reason(why);
+	expect_eq(sys_rewind(call_flags), -ENODATA);
 	return 0;
 }
 
-/* Whose parent goes on in the same memory. */
-static void memory_of_a_parent(long unused, long unused2)
+static void with_a_parent(long flags, long why)
 {
-	long result = 0;
-	pid_t pid = clone(checkpoint_here, stack + sizeof(stack), CLONE_VM | SIGCHLD, &result);
+	pid_t pid = clone(refused_here, stack + sizeof(stack), flags | SIGCHLD, (void *)why);
+	int status;
 
-	expect(pid > 0 && waitpid(pid, NULL, 0) == pid);
-	expect_eq(result, -EOPNOTSUPP);
+	expect(pid > 0 && waitpid(pid, &status, 0) == pid);
+	expect_eq(status, 0);
+}
+
+/* Nor is the checkpoint there that of the process which finds it. */
+static void memory_with_a_checkpoint(long unused, long unused2)
+{
+	long gen = checkpoint_plain();
+
+	if (gen == GENERATIONS)
+		return;
+	with_a_parent(CLONE_VM, (long)"the memory is shared with another process");
+	rewind_now();
+}
+
+/* The kernel's code for user space is in no file that it could be mapped from again. */
+static void unmapped_vdso(void)
+{
+	unsigned long vdso = getauxval(AT_SYSINFO_EHDR), start, end;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[256];
+
+	while (fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx", &start, &end) == 2 && start == vdso)
+			break;
+	expect_eq(start, vdso);
+	fclose(maps);
+	expect(munmap((void *)vdso, end - start) == 0);
+}
+
+/* Where a mapping of the snapshot ends there is the middle of a huge page. */
+static void boundary_in_a_huge_page(long unused, long unused2)
+{
+	char *at = room_for_huge();
+
+	expect(mprotect(at + HUGE / 2, HUGE / 2, PROT_READ) == 0);
+	write_text("/proc/sys/vm/nr_hugepages", "2");
+	expect(checkpoint() == 0);
+	if (mmap(at, HUGE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED, -1, 0) == MAP_FAILED)
+		skip("no huge pages to be had");
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_reason("a mapping that cannot be divided");
+}
+
+#define MANY	20000
+
+/* At the limit of its group, a process unmaps more than the log has entries for. */
+static void no_memory_for_the_log(long unused, long unused2)
+{
+	static char limit[32];
+	char *pages;
+	int fd;
+
+	enter_group("log", "memory.max", "max");
+	write_text("/cgroup/log/memory.swap.max", "0");
+	pages = anon(MANY, 'a');
+	fd = open("/cgroup/log/memory.max", O_WRONLY);
+	expect(fd >= 0 && checkpoint_plain() == 0);
+	snprintf(limit, sizeof(limit), "%ld", read_long("/cgroup/log/memory.current"));
+	expect(write(fd, limit, strlen(limit)) > 0);
+	madvise(pages, MANY * PAGE, MADV_DONTNEED);
+	expect(write(fd, "max", 3) == 3);
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_reason("memory for the log ran out");
+	expect_eq(pages[0], 0);
+	/* And it stays so, until there is another checkpoint. */
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	if (checkpoint_plain() < 2) {
+		pages[0] = 'T';
+		rewind_now();
+	}
+	expect_eq(pages[0], 0);
+}
+
+static int to_thread[2], to_main[2], to_tracer[2];
+
+static void hear(int *from)
+{
+	char byte;
+
+	expect(read(from[0], &byte, 1) == 1);
+}
+
+static void *exit_when_told(void *unused)
+{
+	pid_t me = syscall(SYS_gettid);
+
+	expect(write(to_tracer[1], &me, sizeof(me)) == sizeof(me));
+	hear(to_thread);
+	return NULL;
+}
+
+static void with_an_exiting_thread(long later)
+{
+	char *page = anon(1, 'a');
+	pthread_t thread;
+
+	expect(pthread_create(&thread, NULL, exit_when_told, NULL) == 0);
+	if (later) {
+		usleep(20000);
+		expect(checkpoint_plain() == 0);
+	}
+	hear(to_main);
+	page[5] = 'T';
+	expect_eq(later ? sys_rewind(call_flags) : sys_checkpoint(call_flags), -EOPNOTSUPP);
+	expect_reason("a thread is exiting");
+	expect_eq(page[5], 'T');
+	_exit(CASE_PASS);
+}
+
+/* Held on its way out, it is called to the meeting, and comes when it cannot go back. */
+static void exiting_thread(long later, long unused)
+{
+	pid_t pid, thread;
+	int status;
+
+	expect(pipe(to_thread) == 0 && pipe(to_main) == 0 && pipe(to_tracer) == 0);
+	pid = fork();
+	if (pid == 0)
+		with_an_exiting_thread(later);
+	expect(read(to_tracer[0], &thread, sizeof(thread)) == sizeof(thread));
+	usleep(100000);
+	expect(ptrace(PTRACE_SEIZE, thread, NULL, PTRACE_O_TRACEEXIT) == 0);
+	expect(write(to_thread[1], "", 1) == 1);
+	expect(waitpid(thread, &status, __WALL) == thread && status >> 16 == PTRACE_EVENT_EXIT);
+	expect(write(to_main[1], "", 1) == 1);
+	usleep(300000);
+	expect(ptrace(PTRACE_DETACH, thread, NULL, NULL) == 0);
+	expect(waitpid(pid, &status, 0) == pid);
+	expect_eq(status, 0);
 }
 
 /* Write-protection by userfaultfd and the log use the same mark: the later one loses. */
@@ -318,26 +663,77 @@ static void refusal_keeps_the_old_one(long unused, long unused2)
 	page[3] = 'T';
 	writable_shared_memory();
 	expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
+	expect_reason("writable shared mapping");
 	rewind_now();
 }
+
+static const char shared_memory[] = "writable shared mapping", hidden[] = "descriptor of a kind with hidden state",
+	memory_fd[] = "memfd or shared memory descriptor", child[] = "a child is alive or was not waited for";
 
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
-		MUST(writable_shared_memory), MUST(writable_shared_file), MUST(memory_file),
-		MUST(readable_shared_file_open_for_writing), MUST(huge_pages), MUST(user_faults),
-		MUST(io_ring), MUST(asynchronous_io), MUST(living_child), MUST(shared_address_space),
-		MUST(thread_with_own_files), MUST(posix_timer), MUST(dead_child), MUST(epoll_fd),
-		MUST(timer_fd), MUST(event_fd), MUST(signal_fd), MUST(inotify_fd), MUST(pid_fd),
-		MUST(unread_pipe), MAY(secret_memory), MUST(queue),
-		LATER(writable_shared_memory), LATER(writable_shared_file), LATER(memory_file),
-		LATER(huge_pages), LATER(io_ring), LATER(asynchronous_io),
-		LATER(living_child), LATER(shared_address_space), LATER(epoll_fd), LATER(timer_fd),
-		LATER(event_fd), LATER(signal_fd), LATER(inotify_fd), LATER(pid_fd),
+		MUST(writable_shared_memory, shared_memory), MUST(writable_shared_file, shared_memory),
+		MUST(memory_file, shared_memory), MUST(memory_file_not_mapped, memory_fd),
+		MUST(secret_memory, memory_fd), MUST(queue, memory_fd),
+		MUST(readable_shared_file_of_a_writer, shared_memory),
+		MUST(readable_shared_file_open_for_writing,
+		     "shared mapping of a file that is open for writing"),
+		MUST(locked_memory, "locked memory"), MUST(device_memory, "mapping of device memory"),
+		MUST(special_file, "private mapping of a special file"),
+		MUST(huge_pages, "hugetlb mapping"), MUST(user_faults, "userfaultfd"),
+		MUST(merged_zeroes, "merged pages of zeroes in a mapping of a file"),
+		MUST(pinned_memory, "memory is pinned for I/O"),
+		MUST(io_ring, "io_uring"), MUST(asynchronous_io, "AIO context"),
+		MUST(living_child, child), MUST(dead_child, child), MUST(shared_address_space, child),
+		MUST(thread_with_own_files, "a thread has its own descriptors or directory"),
+		MUST(thread_with_own_directory, "a thread has its own descriptors or directory"),
+		MUST(thread_with_own_names, "a thread has its own namespaces"),
+		MUST(thread_of_32_bits, "32-bit process"),
+		MUST(segment_register, "segment registers in use"),
+		MUST(port_permissions, "I/O port permissions"),
+		MUST(futex_of_inherited_priority, "a priority-inheritance futex is held"),
+		MUST(tracing, "a thread traces another process"), MUST(perf_event, "perf events"),
+		MUST(semaphore_to_undo, "semaphore undo list"), MUST(deadline, "deadline scheduling"),
+		MUST(posix_timer, "POSIX timer"), MUST(epoll_fd, hidden), MUST(timer_fd, hidden),
+		MUST(event_fd, hidden), MUST(signal_fd, hidden), MUST(inotify_fd, hidden),
+		MUST(fanotify_fd, hidden), MUST(pid_fd, memory_fd), MUST(bpf_map, hidden),
+		MUST(block_device, hidden), MUST(device, "descriptor of a device"),
+		MUST(signal_driven, "descriptor with signal-driven I/O"),
+		MUST(unread_pipe, "unread data in a pipe or socket"),
+		MUST(unsent_datagram, "unsent data in a socket"),
+		LATER(io_ring, "io_uring"), LATER(asynchronous_io, "AIO context"),
+		LATER(kernel_worker, "kernel worker thread"),
+		LATER(thread_with_own_files, "a thread has its own descriptors or directory"),
+		LATER(thread_with_own_names, "a thread has its own namespaces"),
+		LATER(segment_register, "segment registers in use"),
+		LATER(port_permissions, "I/O port permissions"),
+		LATER(futex_of_inherited_priority, "a priority-inheritance futex is held"),
+		LATER(tracing, "a thread traces another process"), LATER(perf_event, "perf events"),
+		LATER(semaphore_to_undo, "semaphore undo list"),
+		LATER(signal_driven, "descriptor with signal-driven I/O"),
+		LATER(unmapped_vdso, "a mapping that cannot be made again changed"),
+		GOES(writable_shared_memory), GOES(writable_shared_file), GOES(memory_file),
+		GOES(huge_pages), GOES(device_memory), GOES(special_file), GOES(locked_memory),
+		GOES(living_child), GOES(shared_address_space), GOES(epoll_fd), GOES(timer_fd), GOES(event_fd), GOES(signal_fd),
+		GOES(inotify_fd), GOES(pid_fd), GOES(bpf_map), GOES(device), GOES(block_device),
+		GOES(thread_of_32_bits), GOES(deadline),
+		{ "a boundary in a huge page", boundary_in_a_huge_page, 0, 0, 0, 0 },
+		{ "no memory for the log", no_memory_for_the_log, 0, 0, 0, 60 },
+		{ "a thread that is exiting", exiting_thread, 0, 0, 0, 0 },
+		{ "a thread that is exiting later", exiting_thread, 1, 0, 0, 0 },
 		{ "userfaultfd is not to be had later", no_user_faults_later, 0, 0, 0, 0 },
 		{ "userfaultfd does not disarm", marks_of_its_own, 0, 0, 0, 0 },
 		{ "userfaultfd does not protect", marks_of_its_own, 1, 0, 0, 0 },
-		{ "memory that a parent shares", memory_of_a_parent, 0, 0, 0, 0 },
+		{ "memory that a parent shares", with_a_parent, CLONE_VM,
+		  (long)"the memory is shared with another process", 0, 0 },
+		{ "memory that has a checkpoint", memory_with_a_checkpoint, 0, 0, 0, 0 },
+		{ "descriptors that a parent shares", with_a_parent, CLONE_FILES,
+		  (long)"descriptors are shared with another process", 0, 0 },
+		{ "a directory that a parent shares", with_a_parent, CLONE_FS,
+		  (long)"working directory is shared with another process", 0, 0 },
+		{ "handlers that a parent shares", with_a_parent, CLONE_SIGHAND | CLONE_VM,
+		  (long)"signal handlers are shared with another process", 0, 0 },
 		{ "a refused checkpoint keeps the earlier one", refusal_keeps_the_old_one, 0, 0, 0, 0 },
 	};
 

@@ -224,6 +224,7 @@ static void new_namespaces(long unused, long unused2)
 	for (int i = 0; i < 64; i++) {
 		expect(unshare(CLONE_NEWUTS) == 0);
 		expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+		expect_reason("namespaces");
 	}
 }
 
@@ -249,12 +250,15 @@ static void lock_of_a_description(long kind, long before)
 	if (before) {
 		take(fd, kind);
 		expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
+		expect_reason(kind == LEASE ? "descriptor with signal-driven I/O" : "file lock");
 		return;
 	}
 	if (checkpoint_plain())
 		fail("a rewind left a lock");
 	take(fd, kind);
 	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	/* Its holder is to be told of it by a signal. */
+	expect_reason(kind == LEASE ? "descriptor with signal-driven I/O" : "file lock or lease");
 }
 
 /* The log is no larger than what there is to put back. */

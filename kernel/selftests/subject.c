@@ -61,6 +61,17 @@ long refusal_reason(char *text, size_t size)
 	return 0;
 }
 
+void expect_reason(const char *reason)
+{
+	size_t length = strlen(reason);
+	char text[256];
+
+	refusal_reason(text, sizeof(text));
+	/* What follows is a number: which thread, descriptor or address. */
+	if (strncmp(text, reason, length) || strncmp(text + length, " (", 2))
+		fail("refused for '%s', not '%s'", text, reason);
+}
+
 static void checkpoint_failed(long error)
 {
 	char reason[256];

@@ -313,6 +313,7 @@ static void a_thread_has_ended(long unused, long unused2)
 	page[5] = 'T';
 	error = sys_rewind(call_flags);
 	expect_eq(error, -EOPNOTSUPP);
+	expect_reason("a thread of the checkpoint has exited");
 	expect_eq(page[5], 'T');
 }
 
@@ -366,6 +367,7 @@ static void *checkpoint_alone(void *unused)
 {
 	pthread_join(main_thread, NULL);
 	expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
+	expect_reason("the main thread has exited");
 	_exit(CASE_PASS);
 }
 
@@ -398,6 +400,7 @@ static void a_thread_unshared(long flags, long unused)
 	usleep(20000);
 	error = sys_rewind(call_flags);
 	expect_eq(error, -EOPNOTSUPP);
+	expect_reason("a thread has its own descriptors or directory");
 }
 
 static int never_ends(void *unused)
@@ -473,7 +476,7 @@ static long now_ms(void)
 /* Nothing but the child's end wakes such a thread: given up after two seconds, all as it was. */
 static void a_thread_waits_for_vfork(long unused, long unused2)
 {
-	char *page = anon(1, 'a'), reason[256];
+	char *page = anon(1, 'a');
 	long gen = checkpoint_plain(), begin;
 	pthread_t thread;
 
@@ -489,9 +492,7 @@ static void a_thread_waits_for_vfork(long unused, long unused2)
 	begin = now_ms() - begin;
 	if (begin < 1900 || begin > 4000)
 		fail("refused after %ld ms", begin);
-	refusal_reason(reason, sizeof(reason));
-	if (strncmp(reason, "a thread does not answer", 24))
-		fail("refused for: %s", reason);
+	expect_reason("a thread does not answer");
 	expect_eq(page[5], 'T');
 	kill(vfork_child, SIGKILL);
 	while (vfork_child)
