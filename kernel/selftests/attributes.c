@@ -27,15 +27,18 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "harness.h"
 
-/* What a rewind is to do about a change. */
-enum { RESTORE, REFUSE, VERDICT = 1 };
-/* No question shows this change: that the call succeeded has to do. */
-enum { UNSEEN = 2 };
+/* What a rewind is to do about a change: put it back, or refuse for that reason. */
+struct change {
+	void (*make)(void);
+	const char *refusal;
+	int unseen;	/* no question shows it: that the call succeeded has to do */
+};
 
 /* A call that some kernels or processors do not have. */
 static void need(long result, const char *what)
@@ -240,6 +243,86 @@ static void port_rights(void)
 	inb(0x80);
 }
 
+static void environment(void) { set(PR_SET_MM, PR_SET_MM_ENV_START, (unsigned long)sbrk(0) - PAGE, 0); }
+static void data_area(void) { set(PR_SET_MM, PR_SET_MM_START_DATA, 0x402000, 0); }
+static void stack_start(void) { set(PR_SET_MM, PR_SET_MM_START_STACK, (unsigned long)sbrk(0) - PAGE, 0); }
+static void io_flusher(void) { set(57 /* PR_SET_IO_FLUSHER */, 1, 0, 0); }
+static void group_of_processes(void) { enter_group("elsewhere", "pids.max", "max"); }
+static void system_v_semaphores(void) { expect(semget(IPC_PRIVATE, 1, IPC_CREAT | 0600) >= 0); }
+
+static void memory_policy(void)
+{
+	unsigned long nodes = 1;
+
+	expect(syscall(SYS_set_mempolicy, 2 /* MPOL_BIND */, &nodes, 64) == 0);
+}
+
+static void segment_of_a_child(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600) < 0);
+	expect(waitpid(pid, NULL, 0) == pid);
+}
+
+/* It has no descriptor any more, but a name. */
+static void posix_queue(void)
+{
+	int fd = syscall(SYS_mq_open, "left", O_RDWR | O_CREAT, 0600, NULL);
+
+	expect(fd >= 0);
+	close(fd);
+}
+
+static int wait_here(void *unused)
+{
+	for (;;)
+		pause();
+}
+
+/* A table that was shared for a while is left to who shared it. */
+static void descriptor_table(void)
+{
+	static char stack[16384] __attribute__((aligned(64)));
+	pid_t pid = clone(wait_here, stack + sizeof(stack), CLONE_FILES | SIGCHLD, NULL);
+
+	expect(pid > 0 && unshare(CLONE_FILES) == 0);
+	kill(pid, SIGKILL);
+	expect(waitpid(pid, NULL, 0) == pid);
+}
+
+/* The same bytes at the same place, but of no file. */
+static void replace_mapping(unsigned long start, unsigned long length, const char *rights)
+{
+	char *copy = anon(length / PAGE, 1);
+	int protection = (rights[0] == 'r') * PROT_READ | (rights[1] == 'w') * PROT_WRITE |
+			 (rights[2] == 'x') * PROT_EXEC;
+
+	memcpy(copy, (void *)start, length);
+	expect(mprotect(copy, length, protection) == 0);
+	expect(mremap(copy, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, start) == (void *)start);
+}
+
+/* Only who has nothing of the old one mapped may name another. */
+static void executable(void)
+{
+	struct { unsigned long start, end; char rights[8]; } found[16];
+	int fd = open("/init", O_RDONLY), count = 0;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+
+	expect(fd >= 0 && maps);
+	while (count < 16 && fgets(line, sizeof(line), maps))
+		if (strstr(line, "/selftests/attributes") &&
+		    sscanf(line, "%lx-%lx %7s", &found[count].start, &found[count].end, found[count].rights) == 3)
+			count++;
+	fclose(maps);
+	for (int i = 0; i < count; i++)
+		replace_mapping(found[i].start, found[i].end - found[i].start, found[i].rights);
+	set(PR_SET_MM, PR_SET_MM_EXE_FILE, fd, 0);
+}
+
 static char core_area[64] __attribute__((aligned(32)));
 
 static long set_core_area(int flags)
@@ -341,7 +424,11 @@ static void protection_key(void)
 		skip("no protection keys: %s", strerror(errno));
 }
 
-#define CHANGE(function, what) { #function, one, (long)function, what, 0, 0 }
+#define CHANGE(function, why, hidden) \
+	{ #function, one, (long)&(const struct change){ function, why, hidden }, 0, 0, 0 }
+#define RESTORED(function)	CHANGE(function, NULL, 0)
+#define REFUSED(function, why)	CHANGE(function, why, 0)
+#define UNSEEN(function, why)	CHANGE(function, why, 1)
 
 /*
  * What no other process can see of it, asked by the process itself. Values are compared
@@ -453,7 +540,7 @@ static long first_bits(int number)
 /* What the portrait shows too: to see that a change took effect. */
 static int ask_common(long *out)
 {
-	int n = 0;
+	int n = 0, policy = 0;
 
 	out[n++] = link_number("/proc/self/cwd/.");
 	out[n++] = mask_of_files();
@@ -477,6 +564,11 @@ static int ask_common(long *out)
 	out[n++] = code_told();
 	out[n++] = prctl(PR_GET_SECCOMP);
 	out[n++] = has_core_area();
+	out[n++] = prctl(58 /* PR_GET_IO_FLUSHER */, 0, 0, 0, 0);
+	out[n++] = syscall(SYS_get_mempolicy, &policy, NULL, 0, NULL, 0) ?: policy;
+	out[n++] = sum_of("/proc/self/cgroup");
+	out[n++] = sum_of("/proc/self/environ");
+	out[n++] = link_number("/proc/self/exe");
 	return n;
 }
 
@@ -549,44 +641,33 @@ static void keys_of_the_same_sum(void)
 		expect(key == 6 || syscall(331 /* pkey_free */, key) == 0);
 }
 
-static void expect_refusal(const char *page, long error)
+static void one(long which, long unused)
 {
-	char reason[256];
-
-	if (error != -EOPNOTSUPP)
-		fail("rewind: %s", strerror(-error));
-	refusal_reason(reason, sizeof(reason));
-	if (page[5] != 'T')
-		fail("refused, but memory was changed");
-	if (strlen(reason) < 3 || reason[0] == '(')
-		fail("refused without a reason in /proc/self/rewind");
-	diag("  refused: %s", reason);
-}
-
-static void one(long change, long what)
-{
+	const struct change *change = (const struct change *)which;
 	char *page = anon(1, 'a');
 	long now[ARRAY_SIZE(asked)], gen;
-	int count = ask_all(asked), which;
+	int count = ask_all(asked), changed;
 
 	gen = checkpoint();
 	ask_all(now);
-	which = first_change(now, count);
-	if (which >= 0)
-		fail("question %d was answered %ld, is %ld after rewind %ld", which, asked[which],
-		     now[which], gen);
-	if (gen && (what & VERDICT) == REFUSE)
+	changed = first_change(now, count);
+	if (changed >= 0)
+		fail("question %d was answered %ld, is %ld after rewind %ld", changed, asked[changed],
+		     now[changed], gen);
+	if (gen && change->refusal)
 		fail("not refused");
 	if (gen == 3)
 		return;
-	((void (*)(void))change)();
+	change->make();
 	ask_all(now);
-	if (!(what & UNSEEN) && first_change(now, count) < 0)
+	if (!change->unseen && first_change(now, count) < 0)
 		fail("the change is not to be seen");
 	page[5] = 'T';
-	if ((what & VERDICT) == RESTORE)
+	if (!change->refusal)
 		rewind_now();
-	expect_refusal(page, sys_rewind(call_flags));
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_reason(change->refusal);
+	expect_eq(page[5], 'T');
 }
 
 /* What a filter allows cannot be seen from its being there. */
@@ -602,41 +683,119 @@ static void second_filter(long unused, long unused2)
 		rewind_now();
 	filter_calls();
 	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_reason("seccomp filter");
+}
+
+static void refused_later(void (*change)(void), const char *why)
+{
+	if (checkpoint())
+		fail("not refused");
+	change();
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_reason(why);
+}
+
+static void open_terminal(void)
+{
+	char slave[64];
+	int fd;
+
+	mkdir("/dev/pts", 0755);
+	mount("devpts", "/dev/pts", "devpts", 0, NULL);
+	fd = open("/dev/ptmx", O_RDWR);
+	if (fd < 0 || unlockpt(fd) || ptsname_r(fd, slave, sizeof(slave)))
+		skip("no pseudo-terminals");
+	expect(open(slave, O_RDWR) >= 0);
+}
+
+static void controlling_terminal(long unused, long unused2)
+{
+	expect(setsid() > 0);
+	refused_later(open_terminal, "controlling terminal");
+}
+
+static void may_use_resources(int may)
+{
+	const unsigned int bit = 1U << 24;	/* CAP_SYS_RESOURCE */
+	unsigned int header[2] = { 0x20080522, 0 }, data[6];
+
+	expect(syscall(SYS_capget, header, data) == 0);
+	data[0] = may ? data[0] | bit : data[0] & ~bit;
+	expect(syscall(SYS_capset, header, data) == 0);
+}
+
+/* The same score, but from now on the lowest. */
+static void write_score(void) { set_file("oom_score_adj", "100"); }
+
+static void lowest_score(long unused, long unused2)
+{
+	may_use_resources(0);
+	write_score();
+	may_use_resources(1);
+	refused_later(write_score, "oom_score_adj minimum");
+}
+
+static void let_pass(unsigned long start)
+{
+	need(prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, start, 0x1000, &selector), "user dispatch");
+}
+
+static void let_pass_elsewhere(void) { let_pass(0x2000); }
+
+static void other_user_dispatch(long unused, long unused2)
+{
+	let_pass(0x1000);
+	refused_later(let_pass_elsewhere, "system call user dispatch");
 }
 
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
-		CHANGE(directory, RESTORE), CHANGE(umask_bits, RESTORE),
-		CHANGE(nice_value, RESTORE), CHANGE(name, RESTORE),
-		CHANGE(file_size_limit, RESTORE), CHANGE(descriptor_limit, RESTORE),
-		CHANGE(address_space_limit, RESTORE), CHANGE(affinity, RESTORE),
-		CHANGE(policy, RESTORE), CHANGE(real_time, RESTORE),
-		CHANGE(clear_tid_address, RESTORE), CHANGE(robust_list, RESTORE),
-		CHANGE(root_directory, RESTORE), CHANGE(timer_slack, RESTORE),
-		CHANGE(death_signal, RESTORE), CHANGE(subreaper, RESTORE),
-		CHANGE(lock_future_memory, RESTORE), CHANGE(lock_all_memory, RESTORE),
-		CHANGE(core_number, RESTORE), CHANGE(time_slice, RESTORE),
-		CHANGE(last_fault, RESTORE), CHANGE(descriptor_signal, RESTORE),
-		CHANGE(descriptor_owner, RESTORE), CHANGE(tsc_and_back, RESTORE | UNSEEN),
-		CHANGE(dumpable, REFUSE), CHANGE(keep_capabilities, REFUSE),
-		CHANGE(no_new_privileges, REFUSE), CHANGE(no_huge_pages, REFUSE),
-		CHANGE(tsc_faults, REFUSE), CHANGE(machine_check_policy, REFUSE),
-		CHANGE(executable_memory_denied, REFUSE), CHANGE(merge_all_memory, REFUSE),
-		CHANGE(new_session, REFUSE), CHANGE(new_group, REFUSE),
-		CHANGE(personality_bits, REFUSE), CHANGE(user_id, REFUSE),
-		CHANGE(group_list, REFUSE), CHANGE(out_of_memory_score, REFUSE),
-		CHANGE(dump_filter, REFUSE), CHANGE(namespace_of_names, REFUSE),
-		CHANGE(namespace_of_mounts, REFUSE), CHANGE(namespace_of_users, REFUSE),
-		CHANGE(io_priority, REFUSE), CHANGE(membarrier, REFUSE), CHANGE(keyring, REFUSE),
-		CHANGE(system_v_segment, REFUSE), CHANGE(system_v_queue, REFUSE),
-		CHANGE(system_v_undo, REFUSE), CHANGE(capabilities, REFUSE),
-		CHANGE(filter_calls, REFUSE), CHANGE(speculation, REFUSE),
-		CHANGE(arguments, REFUSE), CHANGE(local_descriptor_table, REFUSE),
-		CHANGE(auxiliary_vector, REFUSE), CHANGE(code_area, REFUSE),
-		CHANGE(mergeable, REFUSE | UNSEEN), CHANGE(user_dispatch, REFUSE | UNSEEN),
-		CHANGE(port_rights, REFUSE | UNSEEN), CHANGE(protection_key, REFUSE | UNSEEN),
-		CHANGE(keys_of_the_same_sum, REFUSE | UNSEEN),
+		RESTORED(directory), RESTORED(umask_bits), RESTORED(nice_value), RESTORED(name),
+		RESTORED(file_size_limit), RESTORED(descriptor_limit), RESTORED(address_space_limit),
+		RESTORED(affinity), RESTORED(policy), RESTORED(real_time), RESTORED(clear_tid_address),
+		RESTORED(robust_list), RESTORED(root_directory), RESTORED(timer_slack),
+		RESTORED(death_signal), RESTORED(subreaper), RESTORED(lock_future_memory),
+		RESTORED(lock_all_memory), RESTORED(core_number), RESTORED(time_slice),
+		RESTORED(last_fault), RESTORED(descriptor_signal), RESTORED(descriptor_owner),
+		UNSEEN(tsc_and_back, NULL), REFUSED(dumpable, "memory flags of the process"),
+		REFUSED(keep_capabilities, "credentials"),
+		REFUSED(no_new_privileges, "no_new_privs and speculation controls"),
+		REFUSED(no_huge_pages, "memory flags of the process"),
+		REFUSED(tsc_faults, "architecture state"),
+		REFUSED(machine_check_policy, "machine check policy"),
+		REFUSED(executable_memory_denied, "memory flags of the process"),
+		REFUSED(merge_all_memory, "memory flags of the process"),
+		REFUSED(new_session, "session"), REFUSED(new_group, "process group"),
+		REFUSED(personality_bits, "personality"), REFUSED(user_id, "credentials"),
+		REFUSED(group_list, "credentials"), REFUSED(out_of_memory_score, "oom_score_adj"),
+		REFUSED(dump_filter, "memory flags of the process"),
+		REFUSED(namespace_of_names, "namespaces"), REFUSED(namespace_of_mounts, "namespaces"),
+		REFUSED(namespace_of_users, "credentials"), REFUSED(io_priority, "I/O priority"),
+		REFUSED(membarrier, "membarrier registration"), REFUSED(keyring, "credentials"),
+		REFUSED(system_v_segment, "shared memory attachments"),
+		REFUSED(system_v_queue, "message queues"),
+		REFUSED(system_v_undo, "semaphore undo list"), REFUSED(capabilities, "credentials"),
+		REFUSED(filter_calls, "seccomp mode"),
+		REFUSED(speculation, "no_new_privs and speculation controls"),
+		REFUSED(arguments, "arguments area"),
+		REFUSED(local_descriptor_table, "architecture memory context"),
+		REFUSED(auxiliary_vector, "auxiliary vector"), REFUSED(code_area, "code area"),
+		UNSEEN(mergeable, "memory flags of the process"),
+		UNSEEN(user_dispatch, "system call interception"),
+		UNSEEN(port_rights, "I/O port permissions"),
+		UNSEEN(protection_key, "architecture memory context"),
+		UNSEEN(keys_of_the_same_sum, "architecture memory context"),
+		REFUSED(environment, "environment area"), UNSEEN(data_area, "data area"),
+		UNSEEN(stack_start, "stack start"), REFUSED(io_flusher, "I/O flusher"),
+		REFUSED(group_of_processes, "cgroup"), REFUSED(memory_policy, "memory policy"),
+		REFUSED(system_v_semaphores, "semaphore sets"),
+		REFUSED(segment_of_a_child, "shared memory segments"),
+		UNSEEN(posix_queue, "POSIX message queues"),
+		UNSEEN(descriptor_table, "descriptor table"), REFUSED(executable, "executable"),
+		{ "controlling_terminal", controlling_terminal, 0, 0, 0, 0 },
+		{ "lowest_score", lowest_score, 0, 0, 0, 0 },
+		{ "other_user_dispatch", other_user_dispatch, 0, 0, 0, 0 },
 		{ "a second filter", second_filter, 0, 0, 0, 0 },
 	};
 
