@@ -477,34 +477,79 @@ static void at_the_limit_of_processes(long unused, long unused2)
 	rewind_now();
 }
 
-/* The images are charged: at the limit, a store kills or waits, but nothing leaks. */
-static void at_the_limit_of_memory(long unused, long unused2)
+#define GROUP	"/cgroup/memory/"
+#define HALF	300	/* pages */
+
+enum { FULL = 40, REFUSED, WRONG };	/* exit status */
+
+static void set_limit(long bytes)
 {
-	int status;
-	pid_t pid = fork();
+	char text[32];
 
-	if (pid == 0) {
-		char *pages;
-		long gen;
+	snprintf(text, sizeof(text), "%ld", bytes);
+	write_text(GROUP "memory.max", text);
+}
 
-		enter_group("memory", "memory.max", "16777216");
-		write_text("/cgroup/memory/memory.swap.max", "0");
-		pages = anon(3000, 'a');
-		gen = sys_checkpoint(call_flags);
-		if (gen < 0)
-			_exit(gen == -ENOMEM ? 0 : 1);
-		for (long i = 0; i < 3000; i++) {
-			if (pages[i * PAGE + 5] != 'a')
-				_exit(2);
-			pages[i * PAGE + 5] = 'T';
-		}
-		if (gen < 2)
-			sys_rewind(call_flags);
-		_exit(0);
+/* One half of the pages is written, the other given back. */
+static void live_within(long spare_pages)
+{
+	char *pages;
+	long gen;
+
+	enter_group("memory", "memory.max", "max");
+	write_text(GROUP "memory.swap.max", "0");
+	pages = anon(2 * HALF, 'a');
+	set_limit(read_long(GROUP "memory.current") + spare_pages * (long)PAGE);
+	gen = sys_checkpoint(call_flags);
+	if (gen < 0)
+		_exit(gen == -ENOMEM ? REFUSED : WRONG);
+	for (long i = 0; i < 2 * HALF * (long)PAGE; i++)
+		if (pages[i] != 'a')
+			_exit(WRONG);
+	if (gen == 3)
+		_exit(FULL);
+	for (long i = 0; i < HALF; i++)
+		pages[i * PAGE + 5] = 'T';
+	madvise(pages + HALF * PAGE, HALF * PAGE, MADV_DONTNEED);
+	gen = sys_rewind(call_flags);
+	/* Nothing was changed, then. */
+	for (long i = 0; i < HALF; i++)
+		if (pages[i * PAGE + 5] != 'T' || pages[(HALF + i) * PAGE])
+			_exit(WRONG);
+	_exit(gen == -ENOMEM || gen == -EOPNOTSUPP ? REFUSED : WRONG);
+}
+
+/*
+ * The log is charged. However much it lacks, the process rewinds fully, or is refused, or is
+ * killed; it never sees memory that is neither of the request nor of the checkpoint.
+ */
+static void at_the_limit_of_memory(long step, long unused)
+{
+	long full = 0, refused = 0, killed = 0;
+	struct usage before;
+
+	for (long spare = 0; spare <= 1000; spare += step) {
+		int status;
+		pid_t pid;
+
+		if (spare == step)
+			before = settled_usage();
+		pid = fork();
+		if (pid == 0)
+			live_within(spare);
+		expect(waitpid(pid, &status, 0) == pid);
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+			killed++;
+		else if (WIFEXITED(status) && WEXITSTATUS(status) == FULL)
+			full++;
+		else if (WIFEXITED(status) && WEXITSTATUS(status) == REFUSED)
+			refused++;
+		else
+			fail("with %ld pages to spare: status %#x", spare, status);
 	}
-	waitpid(pid, &status, 0);
-	if (status && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
-		fail("status %#x", status);
+	diag("  %ld full, %ld refused, %ld killed", full, refused, killed);
+	expect(full > 0 && refused + killed > 0);
+	expect_nothing_kept(&before, 1000 / step);
 }
 
 static int can_be_read(const char *path)
@@ -742,7 +787,8 @@ int main(int argc, char **argv)
 		{ "rewind under ptrace", under_ptrace, (long)traced_later, 0, 0, 0 },
 		{ "rewind in all threads at once", all_threads_at_once, 8, 0, 0, 60 },
 		{ "at the limit of processes", at_the_limit_of_processes, 0, 0, 0, 0 },
-		{ "at the limit of memory", at_the_limit_of_memory, 0, 0, 0, 60 },
+		{ "at the limit of memory", at_the_limit_of_memory, 50, 0, 0, 60 },
+		{ "at every limit of memory", at_the_limit_of_memory, 5, 0, SLOW, 600 },
 		{ "checkpoint in all threads at once", checkpoints_at_once, 8, 0, 0, 30 },
 		{ "exec drops the checkpoint", exec_drops_it, 0, 0, 0, 0 },
 		{ "exec ends what holds for children", exec_ends_the_family, 0, 0, 0, 0 },

@@ -310,6 +310,67 @@ static void left_alone(long count, long unused)
 	rewind_now();
 }
 
+/* Charges are taken and given back in batches, one for each processor. */
+#define BATCHES	130
+#define CHARGED	2000
+
+static long charged(void)
+{
+	return read_long("/cgroup/charged/memory.current") / (long)PAGE;
+}
+
+/* In pages, what the group paid for before, with the log, after a rewind. */
+static void be_charged(int report)
+{
+	long paid[3], gen;
+	char *pages;
+
+	enter_group("charged", "memory.max", "max");
+	pages = anon(CHARGED, 'c');
+	gen = sys_checkpoint(call_flags);
+	expect_filled(pages, CHARGED, 'c');
+	if (gen == 0)
+		note(0, charged());
+	if (gen == 1) {
+		paid[0] = noted(0);
+		paid[1] = noted(1);
+		paid[2] = charged();
+		_exit(write(report, paid, sizeof(paid)) != sizeof(paid));
+	}
+	expect_eq(gen, 0);
+	for (long i = 0; i < CHARGED; i++)
+		pages[i * PAGE] = 'T';
+	note(1, charged());
+	rewind_now();
+}
+
+/* One page of the log for each that was written, at the process' own cost, until it ends. */
+static void log_is_charged(long unused, long unused2)
+{
+	long paid[3], rest, most = CHARGED + CHARGED / 100 + BATCHES;
+	int ends[2], status;
+	pid_t pid;
+
+	expect(pipe(ends) == 0);
+	pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		be_charged(ends[1]);
+	}
+	expect(waitpid(pid, &status, 0) == pid);
+	expect_eq(status, 0);
+	expect(read(ends[0], paid, sizeof(paid)) == sizeof(paid));
+	diag("  %ld pages, %ld with the log, %ld after the rewind", paid[0], paid[1], paid[2]);
+	if (paid[1] - paid[0] < CHARGED - BATCHES || paid[1] - paid[0] > most)
+		fail("%ld pages written, %ld charged for", (long)CHARGED, paid[1] - paid[0]);
+	if (call_flags & RF_NO_REUSE ? paid[2] - paid[0] > most / 2 : paid[2] > paid[1] + BATCHES)
+		fail("%ld pages charged for after the rewind", paid[2] - paid[0]);
+	for (int i = 0; i < 500 && (rest = charged()) > BATCHES; i++)
+		usleep(10000);
+	if (rest > BATCHES)
+		fail("%ld pages are charged for, and nobody is there", rest);
+}
+
 #define TABLE	(2UL << 20)
 
 /* A move of all that a page table maps moves no page by itself. */
@@ -598,6 +659,7 @@ int main(int argc, char **argv)
 		{ "a whole page table moved", whole_table_moved, 0, 0, 0, 60 },
 		{ "core dumps", core_dumps, 10, 0, 0, 60 },
 		{ "memory released by another at the end", released_by_another, 24, 0, 0, 60 },
+		{ "the log is charged", log_is_charged, 0, 0, 0, 0 },
 		{ "counters", counters, 0, 0, 0, 0 },
 		{ "the published protocol, argument 1", published_protocol, 1, 0, 0, 0 },
 		{ "the published protocol, argument 2", published_protocol, 2, 0, 0, 0 },
