@@ -788,7 +788,7 @@ int main(int argc, char **argv)
 		{ "rewind in all threads at once", all_threads_at_once, 8, 0, 0, 60 },
 		{ "at the limit of processes", at_the_limit_of_processes, 0, 0, 0, 0 },
 		{ "at the limit of memory", at_the_limit_of_memory, 50, 0, 0, 60 },
-		{ "at every limit of memory", at_the_limit_of_memory, 5, 0, SLOW, 600 },
+		{ "at every limit of memory", at_the_limit_of_memory, 10, 0, SLOW, 300 },
 		{ "checkpoint in all threads at once", checkpoints_at_once, 8, 0, 0, 30 },
 		{ "exec drops the checkpoint", exec_drops_it, 0, 0, 0, 0 },
 		{ "exec ends what holds for children", exec_ends_the_family, 0, 0, 0, 0 },

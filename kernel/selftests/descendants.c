@@ -2,13 +2,17 @@
 /* No process that the request has started may live to see the next one. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -330,6 +334,72 @@ static void child_has_none(long unused, long unused2)
 	rewind_now();
 }
 
+/* Only it keeps the segment there, which nobody can find any more. */
+static void keep_the_segment(int id)
+{
+	if (shmat(id, NULL, 0) == (void *)-1 || shmctl(id, IPC_RMID, NULL))
+		_exit(1);
+	survive();
+}
+
+static void *wait_here(void *unused)
+{
+	for (;;)
+		pause();
+}
+
+static void lose_the_segment(void)
+{
+	int id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+	pthread_t thread;
+	long gen;
+
+	if (id < 0 || pthread_create(&thread, NULL, wait_here, NULL))
+		_exit(10);
+	gen = sys_checkpoint(call_flags);
+	if (gen)
+		_exit(11);
+	if (fork() == 0)
+		keep_the_segment(id);
+	heard();
+	_exit(sys_rewind(call_flags) ? 12 : 13);
+}
+
+/* Does a line of the kernel's log since @fd was opened tell of it? */
+static int log_tells(int fd, pid_t pid)
+{
+	char text[8192], wanted[64];
+	ssize_t n;
+
+	snprintf(wanted, sizeof(wanted), "[%d] cannot be restored (-95), killed", pid);
+	while ((n = read(fd, text, sizeof(text) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+		text[n > 0 ? n : 0] = 0;
+		if (strstr(text, wanted))
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * What was in order when it was looked at goes with a descendant that the rewind has killed:
+ * it can neither go on then nor go back.
+ */
+static void lost_with_a_descendant(long unused, long unused2)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK), status;
+	pid_t pid;
+
+	expect(log >= 0 && lseek(log, 0, SEEK_END) >= 0 && pipe(channel) == 0);
+	pid = fork();
+	if (pid == 0)
+		lose_the_segment();
+	expect(waitpid(pid, &status, 0) == pid);
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+		fail("status %#x", status);
+	if (!log_tells(log, pid))
+		fail("killed, but the kernel's log does not tell why");
+}
+
 #define START(function) { #function, one, (long)function, 0, 0, 0 }
 
 /*
@@ -385,6 +455,7 @@ int main(int argc, char **argv)
 		{ "shared_memory_and_descriptors", refused, (long)shared_memory_and_descriptors, 0, 0, 0 },
 		START(under_a_subreaper), START(stopped), START(zombie), START(in_a_pid_namespace),
 		START(traced), START(kept_busy),
+		{ "what goes with a descendant cannot be restored", lost_with_a_descendant, 0, 0, 0, 0 },
 		{ "100 children", many, 100, 0, 0, 60 },
 		{ "a fork bomb", fork_bomb, 4, 0, 0, 60 },
 		{ "an orphan where nobody is a subreaper", orphan_of_a_plain_family, 0, 0, 0, 0 },

@@ -218,6 +218,40 @@ static void prepare_huge(void)
 	expect_eq(number_in("/proc/self/smaps_rollup", "AnonHugePages"), HUGE / 1024);
 }
 
+#define LARGE	"/sys/kernel/mm/transparent_hugepage/hugepages-64kB/"
+
+/* All of the region is one folio, mapped page by page. */
+static void prepare_large(void)
+{
+	const size_t length = PAGES * PAGE;
+	unsigned long at = (unsigned long)anon(2 * PAGES, 0);
+	long allocated = read_long(LARGE "stats/anon_fault_alloc");
+
+	region = (char *)((at + length - 1) & ~(length - 1));
+	expect(length == 65536 && allocated >= 0);
+	expect_eq(write_text(LARGE "enabled", "always"), 0);
+	memset(region, fill = 'l', length);
+	expect_eq(write_text(LARGE "enabled", "never"), 0);
+	expect_eq(read_long(LARGE "stats/anon_fault_alloc"), allocated + 1);
+}
+
+#define COMPOUND	(3UL << 15)	/* head or tail */
+
+/* Armed page by page, not taken apart. */
+static void still_large(void)
+{
+	uint64_t entries[PAGES], flags;
+	int fd = open("/proc/kpageflags", O_RDONLY);
+
+	look_up(entries);
+	expect(fd >= 0);
+	for (int i = 0; i < PAGES; i++) {
+		expect(PRESENT(entries[i]) && FRAME(entries[i]) == FRAME(entries[0]) + i);
+		expect(pread(fd, &flags, 8, FRAME(entries[i]) * 8) == 8 && flags & COMPOUND);
+	}
+	close(fd);
+}
+
 static long merged(void)
 {
 	return read_long("/proc/self/ksm_merging_pages");
@@ -326,6 +360,15 @@ static void ksm_scan(long gen)
 	expect(read_long("/sys/kernel/mm/ksm/full_scans") >= scans + 2);
 }
 
+/* Large no more, where it is split; the rest stays as it was. */
+static void unmap_some(long gen)
+{
+	expect(munmap(region + 12 * PAGE, 4 * PAGE) == 0);
+	expect(madvise(region + gen * PAGE, PAGE, MADV_DONTNEED) == 0);
+	expect(mmap(region + 12 * PAGE, 4 * PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == region + 12 * PAGE);
+}
+
 struct state {
 	const char *name;
 	void (*prepare)(void);		/* before the checkpoint */
@@ -357,6 +400,15 @@ static const struct state states[] = {
 	{ "KSM, scanned in between", prepare_ksm, dirty_all_first, ksm_scan, 1, 0, 0 },
 	{ "THP", prepare_huge, NULL, NULL, 0, 0, 0 },
 	{ "THP, hot", prepare_huge, dirty_all_first, NULL, 0, 0, 0 },
+	{ "large folio", prepare_large, NULL, NULL, 0, 0, 0, still_large },
+	{ "large folio, hot", prepare_large, dirty_all_first, NULL, 0, 0, 0 },
+	{ "large folio, hot and dirty", prepare_large, dirty_all, NULL, 0, 0, 0 },
+	{ "large folio, in part unmapped", prepare_large, unmap_some, NULL, 0, 0, 0 },
+	{ "large folio, in part unmapped later", prepare_large, NULL, unmap_some, 0, 0, 0 },
+	{ "large folio, swapped", prepare_large, page_out, NULL, 1, 1, 0 },
+	{ "large folio, swapped after the write", prepare_large, NULL, page_out, 1, 1, 0 },
+	{ "large folio, migrated", prepare_large, migrate, NULL, 1, 1, 0 },
+	{ "large folio, hot and migrated", prepare_large, dirty_all_first, migrate, 1, 1, 0 },
 	{ "read-only mapping", prepare_read_only, NULL, NULL, 0, 0, 1 },
 };
 
@@ -534,6 +586,70 @@ static void collapse_of_a_file(long written, long b)
 	rewind_now();
 }
 
+/* Shared with a child when it is written, by either of them, or moved. */
+static void large_folio_forked_over(long child_writes, long b)
+{
+	char *elsewhere;
+	int status;
+	long gen;
+	pid_t pid;
+
+	prepare_large();
+	elsewhere = anon(PAGES, 0);
+	gen = checkpoint();
+	expect_filled(region, PAGES, fill);
+	if (gen == GENERATIONS)
+		return;
+	region[gen * PAGE] = 'T';
+	pid = fork();
+	if (pid == 0) {
+		if (child_writes)
+			memset(region, 'C', PAGES * PAGE / 2);
+		if (gen & 1)
+			pause();
+		_exit(region[PAGES * PAGE - 1] != 'l');
+	}
+	for (int i = 0; i < PAGES; i += 3)
+		region[i * PAGE + 7] = 'P';
+	if (gen & 2)
+		expect(mremap(region + 4 * PAGE, 8 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			      elsewhere) == elsewhere);
+	if (!(gen & 1)) {
+		expect(waitpid(pid, &status, 0) == pid);
+		expect_eq(status, 0);
+	}
+	rewind_now();
+}
+
+/* Many of them, each with a history of its own. */
+static void large_folios(long count, long b)
+{
+	const size_t length = PAGES * PAGE;
+	long gen, allocated;
+	char *pages;
+
+	prepare_large();
+	allocated = read_long(LARGE "stats/anon_fault_alloc");
+	expect_eq(write_text(LARGE "enabled", "always"), 0);
+	pages = anon(count * PAGES, 'm');
+	expect(read_long(LARGE "stats/anon_fault_alloc") >= allocated + count - 2);
+	expect_eq(write_text(LARGE "enabled", "never"), 0);
+	gen = checkpoint();
+	if (gen == 2 * GENERATIONS)
+		return;
+	for (long i = 0; i < count; i++) {
+		char *folio = pages + i * length;
+
+		if (i >> gen & 1)
+			memset(folio + (i + gen) % PAGES * PAGE, 'T', PAGE);
+		if (i % 5 == gen)
+			madvise(folio + i % PAGES * PAGE, (PAGES - i % PAGES) * PAGE, MADV_DONTNEED);
+		if (i % 7 == gen)
+			mprotect(folio + 3 * PAGE, 5 * PAGE, PROT_READ);
+	}
+	rewind_now();
+}
+
 struct page_range {
 	uint64_t start, end, categories;
 };
@@ -650,6 +766,9 @@ int main(int argc, char **argv)
 	cases[count++] = (struct testcase){ "marks in the map of a huge page", marks_in_the_map, (long)prepare_huge, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "marks in the map of swapped pages", marks_in_the_map, (long)prepare_swap, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "marks in the map of a file", marks_in_the_map, (long)prepare_file, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "a large folio, then a child", large_folio_forked_over, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "a large folio, then a child that writes", large_folio_forked_over, 1, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "100 large folios", large_folios, 100, 0, 0, 60 };
 	cases[count++] = (struct testcase){ "1000 pages", many_pages, 1000, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "1000 born pages", many_pages, 1000, 1, 0, 0 };
 	cases[count++] = (struct testcase){ "10000 pages", many_pages, 10000, 0, SLOW, 120 };
