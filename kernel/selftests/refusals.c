@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/fuse.h>
 #include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
@@ -26,12 +27,15 @@
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/sem.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -600,6 +604,98 @@ static void exiting_thread(long later, long unused)
 	expect_eq(status, 0);
 }
 
+/* ---- a thread that does not get out ------------------------------------- */
+
+#define SLOW_FILE	"/tmp/slow"
+
+static void answer(int device, unsigned long unique, const void *what, size_t size)
+{
+	struct fuse_out_header head = { .len = sizeof(head) + size, .unique = unique };
+	struct iovec parts[] = { { &head, sizeof(head) }, { (void *)what, size } };
+
+	expect(writev(device, parts, 2) == head.len);
+}
+
+/* A file system of one file, up to the flush of it: the number of that request. */
+static unsigned long serve_until_flush(int device)
+{
+	static char request[FUSE_MIN_READ_BUFFER + PAGE];
+	const struct fuse_in_header *head = (void *)request;
+	struct fuse_attr_out attributes = { .attr_valid = 60, .attr = { .ino = 1, .mode = S_IFREG | 0600, .nlink = 1 } };
+	struct fuse_init_out init = { .major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = PAGE };
+	struct fuse_open_out open = { 0 };
+
+	for (;;) {
+		expect(read(device, request, sizeof(request)) > 0);
+		if (head->opcode == FUSE_FLUSH)
+			return head->unique;
+		if (head->opcode == FUSE_INIT)
+			answer(device, head->unique, &init, sizeof(init));
+		else if (head->opcode == FUSE_GETATTR)
+			answer(device, head->unique, &attributes, sizeof(attributes));
+		else if (head->opcode == FUSE_OPEN)
+			answer(device, head->unique, &open, sizeof(open));
+		else
+			fail("request %u of a file system", head->opcode);
+	}
+}
+
+/* Its descriptors go with it, and one of them takes its time. */
+static void *leave_slowly(void *unused)
+{
+	expect(unshare(CLONE_FILES) == 0 && open(SLOW_FILE, O_RDONLY) >= 0);
+	return NULL;
+}
+
+static void beside_a_slow_thread(long later)
+{
+	char *page = anon(1, 'a');
+	pthread_t thread;
+	long gen = later ? checkpoint_plain() : 0;
+
+	expect_filled(page, 1, 'a');
+	if (gen)
+		_exit(CASE_PASS);
+	expect(pthread_create(&thread, NULL, leave_slowly, NULL) == 0);
+	hear(to_main);
+	page[5] = 'T';
+	expect_eq(later ? sys_rewind(call_flags) : sys_checkpoint(call_flags), -EOPNOTSUPP);
+	expect_reason("a thread does not finish exiting");
+	expect_eq(page[5], 'T');
+	expect(write(to_tracer[1], "", 1) == 1);
+	if (later)
+		rewind_now();
+	expect_eq(sys_checkpoint(call_flags), 0);
+	_exit(CASE_PASS);
+}
+
+static void slow_thread(long later, long unused)
+{
+	int device = open("/dev/fuse", O_RDWR | O_CLOEXEC), status;
+	unsigned long unique;
+	char options[64];
+	pid_t pid;
+
+	close(open(SLOW_FILE, O_CREAT | O_RDWR, 0600));
+	snprintf(options, sizeof(options), "fd=%d,rootmode=100600,user_id=0,group_id=0", device);
+	expect(device >= 0 && mount("slow", SLOW_FILE, "fuse", 0, options) == 0);
+	expect(pipe(to_main) == 0 && pipe(to_tracer) == 0);
+	pid = fork();
+	if (pid == 0) {
+		close(device);
+		beside_a_slow_thread(later);
+	}
+	unique = serve_until_flush(device);
+	expect(write(to_main[1], "", 1) == 1);
+	hear(to_tracer);
+	answer(device, unique, NULL, 0);
+	expect(waitpid(pid, &status, 0) == pid);
+	umount2(SLOW_FILE, MNT_DETACH);
+	expect_eq(status, 0);
+}
+
+/* ---- userfaultfd, and what was there before ----------------------------- */
+
 /* Write-protection by userfaultfd and the log use the same mark: the later one loses. */
 static void no_user_faults_later(long unused, long unused2)
 {
@@ -722,6 +818,8 @@ int main(int argc, char **argv)
 		{ "no memory for the log", no_memory_for_the_log, 0, 0, 0, 60 },
 		{ "a thread that is exiting", exiting_thread, 0, 0, 0, 0 },
 		{ "a thread that is exiting later", exiting_thread, 1, 0, 0, 0 },
+		{ "a thread that does not finish exiting", slow_thread, 0, 0, 0, 0 },
+		{ "a thread that does not finish exiting later", slow_thread, 1, 0, 0, 0 },
 		{ "userfaultfd is not to be had later", no_user_faults_later, 0, 0, 0, 0 },
 		{ "userfaultfd does not disarm", marks_of_its_own, 0, 0, 0, 0 },
 		{ "userfaultfd does not protect", marks_of_its_own, 1, 0, 0, 0 },

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -500,6 +501,224 @@ static void a_thread_waits_for_vfork(long unused, long unused2)
 	rewind_now();
 }
 
+/* ---- disturbed from outside -------------------------------------------- */
+
+/*
+ * The subject is a child of its process, which stops it, freezes it and sends it signals
+ * while it rewinds again and again. Each queued signal comes once and in its order, also
+ * one that waited through a rewind: it is nobody's in the process.
+ */
+#define END	"/tmp/threads.end"	/* the subject may end once it exists */
+#define FREEZER	"/cgroup/frozen/"
+#define QUEUED	(SIGRTMIN + 2)
+#define SAME	64			/* pages */
+
+enum { STOPS = 1, SIGNALS = 2, FREEZES = 4 };
+
+static int report[2];
+
+static void tell(int number, siginfo_t *info, void *context)
+{
+	if (number == QUEUED && write(report[1], &info->si_value.sival_int, sizeof(int)) != sizeof(int))
+		_exit(CASE_FAIL);
+}
+
+static void tell_too(int number, siginfo_t *info, void *context)
+{
+	tell(number, info, context);
+}
+
+static void handle(int number, void (*handler)(int, siginfo_t *, void *))
+{
+	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART };
+
+	sigfillset(&action.sa_mask);
+	expect(sigaction(number, &action, NULL) == 0);
+}
+
+static void expect_handlers(void)
+{
+	const int numbers[] = { SIGUSR1, QUEUED };
+	struct sigaction now;
+	sigset_t mask;
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		expect(sigaction(numbers[i], NULL, &now) == 0);
+		expect(now.sa_sigaction == tell && sigismember(&now.sa_mask, SIGHUP) == 1);
+	}
+	expect(sigaction(SIGUSR2, NULL, &now) == 0 && now.sa_handler == SIG_DFL);
+	expect(sigprocmask(0, NULL, &mask) == 0 && !sigismember(&mask, QUEUED));
+}
+
+/* Who is stopped does not answer; who is looked at is not alone with its memory. */
+static void rewind_in_spite(void)
+{
+	char reason[256];
+
+	for (int i = 0; i < 1000; i++) {
+		expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+		refusal_reason(reason, sizeof(reason));
+		if (strncmp(reason, "a thread does not answer", 24) &&
+		    strncmp(reason, "the memory is shared with", 25))
+			fail("refused for '%s'", reason);
+	}
+	fail("refused all the time");
+}
+
+static void keep_rewinding(int kinds)
+{
+	static int word;
+	char *pages = anon(SAME, 's');
+	sigset_t all, none;
+	pthread_t thread;
+	long gen;
+
+	if (kinds & FREEZES)
+		enter_group("frozen", "cgroup.freeze", "0");
+	handle(SIGUSR1, tell);
+	handle(QUEUED, tell);
+	sigfillset(&all);
+	sigemptyset(&none);
+	/* Signals are for the thread that rewinds. */
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	for (int i = 0; i < 2; i++)
+		expect(pthread_create(&thread, NULL, sleep_for_good, &word) == 0);
+	expect(pthread_create(&thread, NULL, spin, &counter) == 0);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	gen = sys_checkpoint(call_flags);
+	expect(gen >= 0);
+	expect_filled(pages, SAME, 's');
+	expect_handlers();
+	if (gen && !access(END, F_OK))
+		_exit(CASE_PASS);
+	memset(pages + gen % SAME * PAGE, 'T', PAGE);
+	handle(SIGUSR1, tell_too);
+	handle(QUEUED, tell_too);
+	signal(SIGUSR2, SIG_IGN);
+	memset(pages + gen * 7 % SAME * PAGE, 'U', PAGE);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	rewind_in_spite();
+}
+
+static long generation_of(pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/rewind", pid);
+	return number_in(path, "generation");
+}
+
+/* Still there, and not standing still. */
+static void expect_progress(pid_t pid)
+{
+	long then = generation_of(pid);
+	int status;
+
+	for (int i = 0; i < 20000; i++) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			fail("ended with status %#x after rewind %ld", status, then);
+		if (generation_of(pid) > then)
+			return;
+		usleep(500);
+	}
+	fail("no rewind after %ld", then);
+}
+
+/* Comes to a full stop, if it does not take long; another time it is let go before. */
+static int stop_for_a_while(pid_t pid, int wait)
+{
+	int status, stopped = 0;
+
+	expect(kill(pid, SIGSTOP) == 0);
+	for (int i = 0; i < wait && !stopped; i++) {
+		usleep(1000);
+		stopped = waitpid(pid, &status, WNOHANG | WUNTRACED) == pid && WIFSTOPPED(status);
+	}
+	expect(kill(pid, SIGCONT) == 0);
+	return stopped;
+}
+
+static int freeze_for_a_while(int wait)
+{
+	int frozen = 0;
+
+	expect_eq(write_text(FREEZER "cgroup.freeze", "1"), 0);
+	for (int i = 0; i < wait && !frozen; i++) {
+		usleep(1000);
+		frozen = number_in(FREEZER "cgroup.events", "frozen") == 1;
+	}
+	expect_eq(write_text(FREEZER "cgroup.freeze", "0"), 0);
+	return frozen;
+}
+
+static int told, sent;
+
+static void hear_them(void)
+{
+	int value;
+
+	while (read(report[0], &value, sizeof(value)) == sizeof(value)) {
+		if (value != told)
+			fail("signal %d came when %d was to", value, told);
+		told++;
+	}
+}
+
+static void send_some(pid_t pid, int count)
+{
+	while (count--) {
+		union sigval value = { .sival_int = sent };
+
+		kill(pid, SIGUSR1);
+		sent += sigqueue(pid, QUEUED, value) == 0;
+		hear_them();
+	}
+}
+
+static void disturbed(long kinds, long rounds)
+{
+	unsigned long random = run_seed;
+	int stopped = 0, frozen = 0, status;
+	long generations;
+	pid_t pid;
+
+	unlink(END);
+	expect(pipe2(report, O_NONBLOCK) == 0);
+	pid = fork();
+	if (pid == 0) {
+		close(report[0]);
+		keep_rewinding(kinds);
+	}
+	while (generation_of(pid) < 0)
+		usleep(1000);
+	for (long i = 0; i < rounds; i++) {
+		if (kinds & SIGNALS)
+			send_some(pid, random_step(&random) % 50);
+		if (kinds & STOPS)
+			stopped += stop_for_a_while(pid, random_step(&random) % 2 * 20);
+		if (kinds & FREEZES)
+			frozen += freeze_for_a_while(random_step(&random) % 2 * 20);
+		usleep(random_step(&random) % 2000);
+		if (i % 4 == 0)
+			expect_progress(pid);
+	}
+	for (int i = 0; i < 10000 && told < sent; i++) {
+		usleep(1000);
+		hear_them();
+	}
+	expect_eq(told, sent);
+	expect_progress(pid);
+	generations = generation_of(pid);
+	close(open(END, O_CREAT | O_WRONLY, 0600));
+	expect(waitpid(pid, &status, 0) == pid);
+	unlink(END);
+	expect_eq(status, 0);
+	diag("  %ld rewinds, %d stops, %d times frozen, %d signals queued", generations, stopped, frozen, sent);
+	expect(!(kinds & STOPS) || stopped > 0);
+	expect(!(kinds & FREEZES) || frozen > 0);
+	expect(!(kinds & SIGNALS) || sent > rounds);
+}
+
 int main(int argc, char **argv)
 {
 	const struct testcase cases[] = {
@@ -521,6 +740,11 @@ int main(int argc, char **argv)
 		{ "the main thread has exited before the checkpoint", without_the_main_thread, 0, 0, 0, 0 },
 		{ "a later thread unshared its files", a_thread_unshared, 0x400, 0, 0, 0 },
 		{ "a thread that waits for a vfork child", a_thread_waits_for_vfork, 0, 0, 0, 0 },
+		{ "stopped and continued from outside", disturbed, STOPS, 100, 0, 60 },
+		{ "a storm of signals from outside", disturbed, SIGNALS, 100, 0, 60 },
+		{ "frozen and thawed from outside", disturbed, FREEZES, 100, 0, 60 },
+		{ "all of this from outside", disturbed, STOPS | SIGNALS | FREEZES, 100, 0, 60 },
+		{ "much of this from outside", disturbed, STOPS | SIGNALS | FREEZES, 600, SLOW, 300 },
 		{ "an idle pool, 200 generations", with_pool, WORKED, 200, SLOW, 300 },
 	};
 
