@@ -604,6 +604,60 @@ static void exiting_thread(long later, long unused)
 	expect_eq(status, 0);
 }
 
+static void *tell_and_wait(void *unused)
+{
+	pid_t me = syscall(SYS_gettid);
+
+	expect(write(to_tracer[1], &me, sizeof(me)) == sizeof(me));
+	for (;;)
+		pause();
+}
+
+static void beside_a_traced_thread(long later)
+{
+	char *page = anon(1, 'a');
+	pthread_t thread;
+	long gen = later ? checkpoint_plain() : 0;
+
+	expect_filled(page, 1, 'a');
+	if (gen)
+		_exit(CASE_PASS);
+	expect(pthread_create(&thread, NULL, tell_and_wait, NULL) == 0);
+	hear(to_main);
+	page[5] = 'T';
+	expect_eq(later ? sys_rewind(call_flags) : sys_checkpoint(call_flags), -EOPNOTSUPP);
+	expect_reason("a thread is being traced");
+	expect_eq(page[5], 'T');
+	expect(write(to_tracer[1], "", 1) == 1);
+	hear(to_main);
+	if (later)
+		rewind_now();
+	expect_eq(sys_checkpoint(call_flags), 0);
+	_exit(CASE_PASS);
+}
+
+/* Not the one that calls, and perhaps one that would only have to end. */
+static void traced_thread(long later, long unused)
+{
+	pid_t pid, thread;
+	int status;
+
+	expect(pipe(to_main) == 0 && pipe(to_tracer) == 0);
+	pid = fork();
+	if (pid == 0)
+		beside_a_traced_thread(later);
+	expect(read(to_tracer[0], &thread, sizeof(thread)) == sizeof(thread));
+	expect(ptrace(PTRACE_SEIZE, thread, NULL, NULL) == 0);
+	expect(write(to_main[1], "", 1) == 1);
+	hear(to_tracer);
+	expect(ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) == 0);
+	expect(waitpid(thread, &status, __WALL) == thread);
+	expect(ptrace(PTRACE_DETACH, thread, NULL, NULL) == 0);
+	expect(write(to_main[1], "", 1) == 1);
+	expect(waitpid(pid, &status, 0) == pid);
+	expect_eq(status, 0);
+}
+
 /* ---- a thread that does not get out ------------------------------------- */
 
 #define SLOW_FILE	"/tmp/slow"
@@ -816,6 +870,8 @@ int main(int argc, char **argv)
 		GOES(thread_of_32_bits), GOES(deadline),
 		{ "a boundary in a huge page", boundary_in_a_huge_page, 0, 0, 0, 0 },
 		{ "no memory for the log", no_memory_for_the_log, 0, 0, 0, 60 },
+		{ "another thread is traced", traced_thread, 0, 0, 0, 0 },
+		{ "a later thread is traced", traced_thread, 1, 0, 0, 0 },
 		{ "a thread that is exiting", exiting_thread, 0, 0, 0, 0 },
 		{ "a thread that is exiting later", exiting_thread, 1, 0, 0, 0 },
 		{ "a thread that does not finish exiting", slow_thread, 0, 0, 0, 0 },
