@@ -622,21 +622,6 @@ static void seal_outlives_exec(long seal, long unused)
 	expect_eq(WEXITSTATUS(status), seal ? EPERM : 0);
 }
 
-/* This program in a file of its own, with that mode. */
-static void copy_program(const char *to, mode_t mode)
-{
-	int in = open("/proc/self/exe", O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0700);
-	static char bytes[65536];
-	ssize_t n;
-
-	expect(in >= 0 && out >= 0);
-	while ((n = read(in, bytes, sizeof(bytes))) > 0)
-		expect(write(out, bytes, n) == n);
-	expect(n == 0 && fchmod(out, mode) == 0);
-	close(in);
-	close(out);
-}
-
 enum { AS_ROOT = 1, NO_NEW_PRIVILEGES = 2 };
 
 /* The errno that a checkpoint gives in the program of that mode, run by another user. */

@@ -391,13 +391,74 @@ static void lost_with_a_descendant(long unused, long unused2)
 
 	expect(log >= 0 && lseek(log, 0, SEEK_END) >= 0 && pipe(channel) == 0);
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		close(log);
 		lose_the_segment();
+	}
 	expect(waitpid(pid, &status, 0) == pid);
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		fail("status %#x", status);
 	if (!log_tells(log, pid))
 		fail("killed, but the kernel's log does not tell why");
+}
+
+#define AS_ROOT		"as-root"
+#define SET_UID		"/tmp/as-root"
+
+/* Execs a program that takes the rights of root, as sudo does, and stays. */
+static void start_as_root(void)
+{
+	char *arguments[] = { SET_UID, AS_ROOT, NULL };
+
+	if (fork())
+		return;
+	dup2(channel[1], 0);
+	execv(SET_UID, arguments);
+	_exit(1);
+}
+
+static int be_root(void)
+{
+	pid_t own = getpid();
+
+	if (setresuid(0, 0, 0) || write(0, &own, sizeof(own)) != sizeof(own))
+		return 1;
+	for (;;)
+		pause();
+}
+
+static void rewinds_without_rights(void)
+{
+	char reason[128] = "";
+
+	if (setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000) || sys_checkpoint(call_flags))
+		_exit(21);
+	start_as_root();
+	note(0, heard());
+	if (sys_rewind(call_flags) != -EOPNOTSUPP)
+		_exit(22);
+	refusal_reason(reason, sizeof(reason));
+	note(1, !strncmp(reason, "a descendant has other rights", 29));
+	_exit(0);
+}
+
+/* A rewind kills only whom kill() may. */
+static void descendant_of_root(long unused, long unused2)
+{
+	int status;
+	pid_t pid;
+
+	expect(pipe(channel) == 0);
+	copy_program(SET_UID, 04755);
+	pid = fork();
+	if (pid == 0)
+		rewinds_without_rights();
+	expect(waitpid(pid, &status, 0) == pid);
+	unlink(SET_UID);
+	expect_eq(status, 0);
+	expect(other_is_alive(noted(0)));
+	expect(noted(1));
+	kill(noted(0), SIGKILL);
 }
 
 #define START(function) { #function, one, (long)function, 0, 0, 0 }
@@ -456,6 +517,7 @@ int main(int argc, char **argv)
 		START(under_a_subreaper), START(stopped), START(zombie), START(in_a_pid_namespace),
 		START(traced), START(kept_busy),
 		{ "what goes with a descendant cannot be restored", lost_with_a_descendant, 0, 0, 0, 0 },
+		{ "a descendant that kill() may not end", descendant_of_root, 0, 0, 0, 0 },
 		{ "100 children", many, 100, 0, 0, 60 },
 		{ "a fork bomb", fork_bomb, 4, 0, 0, 60 },
 		{ "an orphan where nobody is a subreaper", orphan_of_a_plain_family, 0, 0, 0, 0 },
@@ -463,8 +525,11 @@ int main(int argc, char **argv)
 		{ "the child writes before its parent", child_writes, 1, 0, 0, 0 },
 		{ "a child has no checkpoint of its own", child_has_none, 0, 0, 0, 0 },
 	};
-	pid_t pid = fork();
+	pid_t pid;
 
+	if (argc == 2 && !strcmp(argv[1], AS_ROOT))
+		return be_root();
+	pid = fork();
 	if (pid == 0)
 		rewinds_an_orphan();
 	waitpid(pid, &orphan_status, 0);

@@ -118,6 +118,7 @@ void loopback_up(void);
 struct sockaddr_in;
 int bound(int type, struct sockaddr_in *to);
 const char *swap_device(void);
+void copy_program(const char *to, mode_t mode);	/* the running one */
 /* Make a cgroup with a limit and enter it; skips the case where there are none. */
 void enter_group(const char *name, const char *file, const char *limit);
 struct usage {

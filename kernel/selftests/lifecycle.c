@@ -392,6 +392,90 @@ static void whole_table_moved(long unused, long unused2)
 	rewind_now();
 }
 
+/* A huge page of zeroes, which has no entries of its own, moved over pages of the snapshot. */
+static void zeroes_moved(long unused, long unused2)
+{
+	char *from = (char *)0x700300000000, *to = (char *)0x700400000000;
+	unsigned char present[HUGE / PAGE];
+	long gen;
+
+	for (char *at = from; at <= to; at += to - from) {
+		expect(mmap(at, HUGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at);
+		madvise(at, HUGE, MADV_HUGEPAGE);
+	}
+	memset(to, 'z', HUGE);
+	expect_eq(*(volatile char *)from, 0);
+	expect(mincore(from, HUGE, present) == 0);
+	if (!(present[HUGE / PAGE - 1] & 1))
+		skip("no huge page of zeroes");
+	gen = checkpoint();
+	expect_filled(to, HUGE / PAGE, 'z');
+	if (gen == GENERATIONS)
+		return;
+	expect(mremap(from, HUGE, HUGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+	rewind_now();
+}
+
+enum { MANY = 20000 };	/* pages: more than a group has in stock, and entries than the log in reserve */
+
+/* Somebody else in the group, so that there is page cache to give back. */
+static void fill_with_cache(void)
+{
+	static char bytes[1 << 16];
+	int ready[2], fd;
+	pid_t pid;
+
+	expect(pipe(ready) == 0);
+	pid = fork();
+	if (pid == 0) {
+		if (fork())
+			_exit(0);
+		close(ready[0]);
+		fd = open("/dev/vdb", O_RDONLY);
+		for (int i = 0; fd >= 0 && i < 512; i++)
+			if (read(fd, bytes, sizeof(bytes)) <= 0)
+				break;
+		if (write(ready[1], "r", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	waitpid(pid, NULL, 0);
+	expect_eq(read(ready[0], bytes, 1), 1);
+	close(ready[0]);
+}
+
+/* At its limit a group gives memory only to those who can wait for reclaim. */
+static void full_group(long move, long unused)
+{
+	char *pages, *place = (char *)0x700500000000;
+	static char limit[32];
+	long gen;
+	int fd;
+
+	enter_group("full", "memory.max", "max");
+	write_text("/cgroup/full/memory.swap.max", "0");
+	pages = anon(MANY, 'f');
+	fill_with_cache();
+	fd = open("/cgroup/full/memory.max", O_WRONLY);
+	expect(fd >= 0);
+	gen = checkpoint_plain();
+	expect_filled(pages, MANY, 'f');
+	if (gen == GENERATIONS)
+		return;
+	snprintf(limit, sizeof(limit), "%ld", read_long("/cgroup/full/memory.current"));
+	expect(write(fd, limit, strlen(limit)) > 0);
+	if (move)
+		expect(mremap(pages, MANY * PAGE, MANY * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place);
+	else
+		expect(madvise(pages, MANY * PAGE, MADV_DONTNEED) == 0);
+	expect(write(fd, "max", 3) == 3);
+	if (move)
+		memset(place, 'T', MANY * PAGE / 2);
+	rewind_now();
+}
+
 /*
  * swapoff must be able to read in what only the log still refers to, and what it brings
  * back of a request is the request's.
@@ -657,6 +741,9 @@ int main(int argc, char **argv)
 		{ "freed lazily before the checkpoint", freed_lazily, 0, 0, 0, 0 },
 		{ "left alone for 300 generations", left_alone, 300, 0, 0, 60 },
 		{ "a whole page table moved", whole_table_moved, 0, 0, 0, 60 },
+		{ "a huge page of zeroes moved", zeroes_moved, 0, 0, 0, 0 },
+		{ "pages given back in a full group", full_group, 0, 0, 0, 60 },
+		{ "pages moved in a full group", full_group, 1, 0, 0, 60 },
 		{ "core dumps", core_dumps, 10, 0, 0, 60 },
 		{ "memory released by another at the end", released_by_another, 24, 0, 0, 60 },
 		{ "the log is charged", log_is_charged, 0, 0, 0, 0 },

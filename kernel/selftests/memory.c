@@ -478,6 +478,26 @@ static void vmsplice_reader(long a, long b)
 	rewind_now();
 }
 
+/* Sent by reference and not written, the page is in no log when the next request writes to it. */
+static void reader_from_before(long a, long b)
+{
+	char *page = anon(1, 'a'), back[64];
+	struct iovec part = { page, sizeof(back) };
+	long gen = checkpoint();
+
+	if (gen) {
+		memset(page, 'S', PAGE);
+		expect_eq(other_drain(back, sizeof(back)), sizeof(back));
+		for (size_t i = 0; i < sizeof(back); i++)
+			expect_eq(back[i], 'a');
+		memset(page, 'a', PAGE);
+	}
+	if (gen == GENERATIONS)
+		return;
+	expect_eq(vmsplice(PIPE_FD, &part, 1, 0), sizeof(back));
+	rewind_now();
+}
+
 static void allow_huge_pages_later(long a, long b)
 {
 	char *huge = room_for_huge();
@@ -754,6 +774,7 @@ int main(int argc, char **argv)
 		}
 	}
 	cases[count++] = (struct testcase){ "the reader of a vmspliced page", vmsplice_reader, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "the reader of a page from before", reader_from_before, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "huge pages allowed later", allow_huge_pages_later, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "collapse of written pages", collapse_written, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "collapse of a file", collapse_of_a_file, 0, 0, 0, 0 };

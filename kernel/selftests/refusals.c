@@ -29,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -375,6 +376,101 @@ static void kernel_worker(void)
 	usleep(50000);
 }
 
+/* Of a thread that is younger, or waits on a ring of one: what is under way is of the request. */
+static volatile int ring_fd, may_wait;
+
+static void *wait_for_a_ring(void *own)
+{
+	if (own)
+		ring_fd = ring_with(0);
+	while (!may_wait)
+		usleep(100);
+	syscall(SYS_io_uring_enter, ring_fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+	return NULL;
+}
+
+static void ring_of_a_thread(long older, long unused)
+{
+	pthread_t thread;
+
+	if (older)
+		expect(pthread_create(&thread, NULL, wait_for_a_ring, NULL) == 0);
+	usleep(20000);
+	if (checkpoint_plain())
+		fail("a thread goes on in a ring");
+	expect(pthread_create(&thread, NULL, wait_for_a_ring, (void *)1) == 0);
+	while (!ring_fd)
+		usleep(100);
+	may_wait = 1;
+	usleep(50000);
+	for (int i = 0; i < 5; i++) {
+		expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+		expect_reason("io_uring");
+	}
+}
+
+static void *rewind_with_a_ring(void *unused)
+{
+	ring_with(0);
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_reason("io_uring");
+	return NULL;
+}
+
+static void caller_with_a_ring(long unused, long unused2)
+{
+	pthread_t thread;
+
+	if (checkpoint_plain())
+		fail("a thread with a ring rewinds");
+	expect(pthread_create(&thread, NULL, rewind_with_a_ring, NULL) == 0);
+	pthread_join(thread, NULL);
+}
+
+/* What somebody else imposes cannot be told from what the request did to itself. */
+static int asked[2], answered[2];
+static long what_to_limit;
+
+static void limit_from_outside(void)
+{
+	struct rlimit few = { 64, 64 };
+	struct sched_param none = { 0 };
+	pid_t subject;
+	cpu_set_t one;
+
+	close(asked[1]);
+	expect(read(asked[0], &subject, sizeof(subject)) == sizeof(subject));
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	switch (what_to_limit) {
+	case 0: expect(prlimit(subject, RLIMIT_NOFILE, &few, NULL) == 0); break;
+	case 1: expect(setpriority(PRIO_PROCESS, subject, 10) == 0); break;
+	case 2: expect(sched_setscheduler(subject, SCHED_BATCH, &none) == 0); break;
+	case 3: expect(sched_setaffinity(subject, sizeof(one), &one) == 0); break;
+	}
+	expect(write(answered[1], "x", 1) == 1);
+}
+
+static void limited(long what, long unused)
+{
+	pid_t own = getpid();
+	char byte;
+
+	what_to_limit = what;
+	expect(pipe(asked) == 0 && pipe(answered) == 0);
+	start_stranger(limit_from_outside);
+	if (checkpoint_plain())
+		fail("a rewind lifted a limit");
+	expect(write(asked[1], &own, sizeof(own)) == sizeof(own));
+	expect(read(answered[0], &byte, 1) == 1);
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_reason("limits were set from outside");
+	/* From here on it is part of the state. */
+	if (checkpoint_plain() == 0)
+		rewind_now();
+}
+
+static void kernel_log(void) { expect(open("/dev/kmsg", O_RDONLY) >= 0); }
 static void io_ring(void) { ring_with(0); }
 static void epoll_fd(void) { expect(epoll_create1(0) >= 0); }
 static void timer_fd(void) { expect(timerfd_create(CLOCK_MONOTONIC, 0) >= 0); }
@@ -514,36 +610,6 @@ static void boundary_in_a_huge_page(long unused, long unused2)
 		skip("no huge pages to be had");
 	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
 	expect_reason("a mapping that cannot be divided");
-}
-
-#define MANY	20000
-
-/* At the limit of its group, a process unmaps more than the log has entries for. */
-static void no_memory_for_the_log(long unused, long unused2)
-{
-	static char limit[32];
-	char *pages;
-	int fd;
-
-	enter_group("log", "memory.max", "max");
-	write_text("/cgroup/log/memory.swap.max", "0");
-	pages = anon(MANY, 'a');
-	fd = open("/cgroup/log/memory.max", O_WRONLY);
-	expect(fd >= 0 && checkpoint_plain() == 0);
-	snprintf(limit, sizeof(limit), "%ld", read_long("/cgroup/log/memory.current"));
-	expect(write(fd, limit, strlen(limit)) > 0);
-	madvise(pages, MANY * PAGE, MADV_DONTNEED);
-	expect(write(fd, "max", 3) == 3);
-	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
-	expect_reason("memory for the log ran out");
-	expect_eq(pages[0], 0);
-	/* And it stays so, until there is another checkpoint. */
-	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
-	if (checkpoint_plain() < 2) {
-		pages[0] = 'T';
-		rewind_now();
-	}
-	expect_eq(pages[0], 0);
 }
 
 static int to_thread[2], to_main[2], to_tracer[2];
@@ -853,7 +919,7 @@ int main(int argc, char **argv)
 		MUST(unread_pipe, "unread data in a pipe or socket"),
 		MUST(unsent_datagram, "unsent data in a socket"),
 		LATER(io_ring, "io_uring"), LATER(asynchronous_io, "AIO context"),
-		LATER(kernel_worker, "kernel worker thread"),
+		LATER(kernel_worker, "io_uring"),
 		LATER(thread_with_own_files, "a thread has its own descriptors or directory"),
 		LATER(thread_with_own_names, "a thread has its own namespaces"),
 		LATER(segment_register, "segment registers in use"),
@@ -866,10 +932,16 @@ int main(int argc, char **argv)
 		GOES(writable_shared_memory), GOES(writable_shared_file), GOES(memory_file),
 		GOES(huge_pages), GOES(device_memory), GOES(special_file), GOES(locked_memory),
 		GOES(living_child), GOES(shared_address_space), GOES(epoll_fd), GOES(timer_fd), GOES(event_fd), GOES(signal_fd),
-		GOES(inotify_fd), GOES(pid_fd), GOES(bpf_map), GOES(device), GOES(block_device),
+		GOES(inotify_fd), GOES(pid_fd), GOES(bpf_map), GOES(device), GOES(kernel_log), GOES(block_device),
 		GOES(thread_of_32_bits), GOES(deadline),
 		{ "a boundary in a huge page", boundary_in_a_huge_page, 0, 0, 0, 0 },
-		{ "no memory for the log", no_memory_for_the_log, 0, 0, 0, 60 },
+		{ "io_uring in a later thread", ring_of_a_thread, 0, 0, 0, 0 },
+		{ "io_uring in a thread of the checkpoint", ring_of_a_thread, 1, 0, 0, 0 },
+		{ "rewind by a later thread with io_uring", caller_with_a_ring, 0, 0, 0, 0 },
+		{ "a limit set by another", limited, 0, 0, 0, 0 },
+		{ "a nice value set by another", limited, 1, 0, 0, 0 },
+		{ "a policy set by another", limited, 2, 0, 0, 0 },
+		{ "an affinity set by another", limited, 3, 0, 0, 0 },
 		{ "another thread is traced", traced_thread, 0, 0, 0, 0 },
 		{ "a later thread is traced", traced_thread, 1, 0, 0, 0 },
 		{ "a thread that is exiting", exiting_thread, 0, 0, 0, 0 },

@@ -159,6 +159,23 @@ static void thread_base(long unused, long unused2)
 	rewind_now();
 }
 
+/* A process may load them; they make no difference in 64-bit code, but stay. */
+static void data_segments(long unused, long unused2)
+{
+	unsigned int ds, es, ds_now, es_now;
+	long gen;
+
+	asm volatile("mov %%ds, %0\n\tmov %%es, %1" : "=r"(ds), "=r"(es));
+	gen = checkpoint();
+	asm volatile("mov %%ds, %0\n\tmov %%es, %1" : "=r"(ds_now), "=r"(es_now));
+	if (ds_now != ds || es_now != es)
+		fail("DS is %#x, ES is %#x after rewind %ld", ds_now, es_now, gen);
+	if (gen == GENERATIONS)
+		return;
+	asm volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(0x2b));
+	rewind_now();
+}
+
 static int has_keys(void)
 {
 	unsigned int a, b, c, d;
@@ -205,6 +222,7 @@ int main(int argc, char **argv)
 		{ "the x87 stack", x87_stack, 0, 0, 0, 0 },
 		{ "gs base", thread_base, 0, 0, 0, 0 },
 		{ "PKRU", protection_keys, 0, 0, 0, 0 },
+		{ "data segments", data_segments, 0, 0, 0, 0 },
 	};
 
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));

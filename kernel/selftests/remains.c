@@ -418,14 +418,28 @@ static void *wait_for_a_signal(void *unused)
 	return NULL;
 }
 
+static int half[2];
+
+static void *wait_for_a_byte(void *unused)
+{
+	struct timeval limit = { 10, 0 };
+	char byte;
+
+	expect(setsockopt(half[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0);
+	started = 1;
+	answer = recv(half[0], &byte, 1, 0) == 1 ? SIGUSR1 : -errno;
+	return NULL;
+}
+
 /* A rewind that is refused has changed nothing: also no system call has noticed. */
-static void refused_without_a_trace(long unused, long unused2)
+static void refused_without_a_trace(long waiter, long unused)
 {
 	int fd = open(LOCKED, O_RDWR | O_CREAT, 0600);
 	pthread_t thread;
 
 	block_all();
-	expect(pthread_create(&thread, NULL, wait_for_a_signal, NULL) == 0);
+	expect(socketpair(AF_UNIX, SOCK_STREAM, 0, half) == 0);
+	expect(pthread_create(&thread, NULL, (void *(*)(void *))waiter, NULL) == 0);
 	while (!started)
 		usleep(100);
 	usleep(20000);
@@ -435,6 +449,7 @@ static void refused_without_a_trace(long unused, long unused2)
 	for (int i = 0; i < 5; i++)
 		expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
 	expect_eq(answer, 0);
+	expect(write(half[1], "x", 1) == 1);
 	pthread_kill(thread, SIGUSR1);
 	pthread_join(thread, NULL);
 	expect_eq(answer, SIGUSR1);
@@ -464,7 +479,8 @@ int main(int argc, char **argv)
 		{ "a clean page of a file that moves", page_of_a_file_moves, 0, 0, 0, 0 },
 		{ "memory that may not be made any more", writable_code, 0, 0, 0, 0 },
 		{ "rseq names the processor", processor_of_the_past, 0, 0, 0, 0 },
-		{ "a refusal that nobody notices", refused_without_a_trace, 0, 0, 0, 0 },
+		{ "a refusal that nobody notices", refused_without_a_trace, (long)wait_for_a_signal, 0, 0, 0 },
+		{ "a refusal that no receiver notices", refused_without_a_trace, (long)wait_for_a_byte, 0, 0, 0 },
 	};
 
 	return run_cases(argc, argv, cases, ARRAY_SIZE(cases));

@@ -362,6 +362,37 @@ static void in_turn(long count, long generations)
 	rewind_in_turn(NULL);
 }
 
+#define IDLE_PRIORITY	(2 << 13 | 4)	/* best effort, the default level */
+
+/* Changes what cannot be put back of another thread, and back, all the time. */
+static void *meddle(void *unused)
+{
+	for (;;) {
+		syscall(SYS_ioprio_set, 1, numbers[0], 2 << 13 | 7);
+		syscall(SYS_ioprio_set, 1, numbers[0], IDLE_PRIORITY);
+	}
+}
+
+/* Others have been looked at when the last thread comes; it can change them until then. */
+static void changed_by_a_later_thread(long generations, long unused)
+{
+	pthread_t thread;
+	long gen, tries = 0;
+
+	start_pool();
+	syscall(SYS_ioprio_set, 1, numbers[0], IDLE_PRIORITY);
+	settle();
+	gen = checkpoint_plain();
+	if (syscall(SYS_ioprio_get, 1, numbers[0]) != IDLE_PRIORITY)
+		fail("priority %ld after rewind %ld", syscall(SYS_ioprio_get, 1, numbers[0]), gen);
+	if (gen == generations)
+		return;
+	expect(pthread_create(&thread, NULL, meddle, NULL) == 0);
+	while (sys_rewind(call_flags) == -EOPNOTSUPP && ++tries < 1000)
+		usleep(random_step(&run_seed) % 200);
+	fail("refused %ld times", tries);
+}
+
 static pthread_t main_thread;
 
 /* What is left of it has no memory any more, but the process has. */
@@ -752,6 +783,7 @@ int main(int argc, char **argv)
 		{ "a thread of the checkpoint has ended", a_thread_has_ended, 0, 0, 0, 0 },
 		{ "all threads rewind in turn", in_turn, 4, 300, 0, 60 },
 		{ "the main thread has exited before the checkpoint", without_the_main_thread, 0, 0, 0, 0 },
+		{ "changed by a later thread", changed_by_a_later_thread, 60, 0, 0, 60 },
 		{ "a later thread unshared its files", a_thread_unshared, 0x400, 0, 0, 0 },
 		{ "a thread that waits for a vfork child", a_thread_waits_for_vfork, 0, 0, 0, 0 },
 		{ "stopped and continued from outside", disturbed, STOPS, 100, 0, 60 },
