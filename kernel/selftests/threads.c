@@ -783,7 +783,7 @@ int main(int argc, char **argv)
 		{ "a thread of the checkpoint has ended", a_thread_has_ended, 0, 0, 0, 0 },
 		{ "all threads rewind in turn", in_turn, 4, 300, 0, 60 },
 		{ "the main thread has exited before the checkpoint", without_the_main_thread, 0, 0, 0, 0 },
-		{ "changed by a later thread", changed_by_a_later_thread, 60, 0, 0, 60 },
+		{ "changed by a later thread", changed_by_a_later_thread, 500, 0, 0, 60 },
 		{ "a later thread unshared its files", a_thread_unshared, 0x400, 0, 0, 0 },
 		{ "a thread that waits for a vfork child", a_thread_waits_for_vfork, 0, 0, 0, 0 },
 		{ "stopped and continued from outside", disturbed, STOPS, 100, 0, 60 },
