@@ -105,8 +105,8 @@ static void quiet_connection(long unused, long unused2)
 	rewind_now();
 }
 
-/* Somebody else, who is no child, holds the other end until a byte comes. */
-static void keep_elsewhere(int end, int own)
+/* Somebody else, who is no child, holds the other end until a byte comes, or for good. */
+static void keep_elsewhere(int end, int own, int for_good)
 {
 	struct linger none = { 1, 0 };
 	pid_t pid = fork();
@@ -120,6 +120,8 @@ static void keep_elsewhere(int end, int own)
 	if (fork())
 		_exit(0);
 	close(own);
+	while (for_good)
+		pause();
 	if (read(end, &byte, 1) == 1)
 		setsockopt(end, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 	_exit(0);
@@ -141,7 +143,7 @@ static void peer_goes(long internet, long unused)
 	} else {
 		expect(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
 	}
-	keep_elsewhere(ends[1], ends[0]);
+	keep_elsewhere(ends[1], ends[0], 0);
 	if (checkpoint_plain())
 		return;
 	expect(write(ends[0], "x", 1) == 1);
@@ -286,7 +288,7 @@ static void shut_down(long kind, long how)
 		expect(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
 	}
 	if (kind != PAIR && ends[1] >= 0)
-		keep_elsewhere(ends[1], ends[0]);
+		keep_elsewhere(ends[1], ends[0], 1);
 	if (checkpoint_plain())
 		fail("a rewind left a direction closed");
 	expect(shutdown(ends[0], how) == 0);
