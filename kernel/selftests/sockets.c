@@ -264,7 +264,7 @@ static void netlink(long unused, long unused2)
 {
 	expect(socket(AF_NETLINK, SOCK_RAW, 0) >= 0);
 	expect_eq(sys_checkpoint(call_flags), -EOPNOTSUPP);
-	expect_reason("socket of a family that is not compared");
+	expect_reason("socket of a kind that is not compared");
 }
 
 enum { PAIR, PAIR_WITH_ANOTHER, INTERNET, INTERNET_DATAGRAM };
@@ -426,7 +426,6 @@ int main(int argc, char **argv)
 		{ "netlink", netlink, 0, 0, 0, 0 },
 		{ "shut down for writing, both ends here", shut_down, PAIR, SHUT_WR, 0, 0 },
 		{ "shut down for writing", shut_down, PAIR_WITH_ANOTHER, SHUT_WR, 0, 0 },
-		{ "shut down for reading", shut_down, PAIR_WITH_ANOTHER, SHUT_RD, 0, 0 },
 		{ "shut down", shut_down, PAIR_WITH_ANOTHER, SHUT_RDWR, 0, 0 },
 		{ "a connection shut down for reading", shut_down, INTERNET, SHUT_RD, 0, 0 },
 		{ "a connection shut down for writing", shut_down, INTERNET, SHUT_WR, 0, 0 },
