@@ -129,8 +129,10 @@ struct usage {
 struct usage usage(void);
 struct usage settled_usage(void);	/* what caches hold back given up first: slow */
 void expect_nothing_kept(const struct usage *before, long processes);
-/* One after the other, each a child that runs @life, which ends it with status 0. */
-void expect_lives_keep_nothing(long processes, void (*life)(void));
+/* A child that runs @life, which ends it with status 0. */
+void live_in_child(void (*life)(void));
+/* @live is called once for each process, which begins and ends there. */
+void expect_lives_keep_nothing(long processes, void (*live)(long number));
 unsigned long random_step(unsigned long *state);
 
 #endif

@@ -395,9 +395,11 @@ static void use_and_exit(void)
 	_exit(2);
 }
 
+static void live_and_exit(long unused) { live_in_child(use_and_exit); }
+
 static void nothing_is_kept(long processes, long unused)
 {
-	expect_lives_keep_nothing(processes, use_and_exit);
+	expect_lives_keep_nothing(processes, live_and_exit);
 }
 
 int main(int argc, char **argv)

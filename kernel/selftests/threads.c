@@ -490,9 +490,11 @@ static void life_of_a_later_thread(void)
 		pause();
 }
 
+static void live_with_a_later_thread(long unused) { live_in_child(life_of_a_later_thread); }
+
 static void later_threads_go(long processes, long unused)
 {
-	expect_lives_keep_nothing(processes, life_of_a_later_thread);
+	expect_lives_keep_nothing(processes, live_with_a_later_thread);
 }
 
 static volatile pid_t vfork_child;
