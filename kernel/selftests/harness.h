@@ -118,6 +118,21 @@ void loopback_up(void);
 struct sockaddr_in;
 int bound(int type, struct sockaddr_in *to);
 const char *swap_device(void);
+/*
+ * One that is no descendant, if it is started before the checkpoint: it runs @life, if any, then
+ * sleeps for good.
+ */
+pid_t start_stranger(void (*life)(void *), void *with);
+/* What sched_setattr() takes: the C library has none, and the kernel's header collides with it. */
+struct attributes {
+	unsigned int size, policy;
+	unsigned long flags;
+	int nice;
+	unsigned int priority;
+	unsigned long runtime, deadline, period;
+	unsigned int clamp_min, clamp_max;
+};
+long set_attributes(struct attributes *attributes);	/* of the calling thread */
 void copy_program(const char *to, mode_t mode);	/* the running one */
 /* Make a cgroup with a limit and enter it; skips the case where there are none. */
 void enter_group(const char *name, const char *file, const char *limit);

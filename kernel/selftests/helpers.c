@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -315,6 +316,35 @@ void expect_lives_keep_nothing(long processes, void (*live)(long number))
 			break;
 	}
 	fail_kept(&before, &now, processes);
+}
+
+pid_t start_stranger(void (*life)(void *), void *with)
+{
+	pid_t *told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), pid;
+
+	expect(told != MAP_FAILED);
+	pid = fork();
+	if (pid == 0) {
+		pid = fork();
+		if (pid == 0) {
+			if (life)
+				life(with);
+			for (;;)
+				pause();
+		}
+		*told = pid;
+		_exit(pid < 0);
+	}
+	expect(waitpid(pid, NULL, 0) == pid && *told > 0);
+	pid = *told;
+	munmap(told, PAGE);
+	return pid;
+}
+
+long set_attributes(struct attributes *attributes)
+{
+	attributes->size = sizeof(*attributes);
+	return syscall(SYS_sched_setattr, 0, attributes, 0);
 }
 
 void enter_group(const char *name, const char *file, const char *limit)

@@ -178,17 +178,13 @@ static void truncated(long by_other, long unused)
 	rewind_now();
 }
 
-/* Not a descendant: its parent is gone. Ends with the subject. */
-static void start_truncating(int fd, pid_t subject)
-{
-	pid_t pid = fork();
+static pid_t subject;
 
-	if (pid) {
-		waitpid(pid, NULL, 0);
-		return;
-	}
-	if (fork())
-		_exit(0);
+/* Ends with the subject. */
+static void truncate_on_and_on(void *file)
+{
+	int fd = *(int *)file;
+
 	while (kill(subject, 0) == 0)
 		if (ftruncate(fd, 0) || ftruncate(fd, 64 * PAGE))
 			_exit(1);
@@ -205,7 +201,8 @@ static void truncated_all_the_time(long unused, long unused2)
 
 	for (int i = 0; i < 64; i++)
 		map[i * PAGE] = 'p';
-	start_truncating(fd, getpid());
+	subject = getpid();
+	start_stranger(truncate_on_and_on, &fd);
 	gen = checkpoint_plain();
 	expect_filled(page, 64, 'a');
 	if (gen == 200)
@@ -419,30 +416,28 @@ static void zeroes_moved(long unused, long unused2)
 
 enum { MANY = 20000 };	/* pages: more than a group has in stock, and entries than the log in reserve */
 
+static void read_much(void *ready)
+{
+	static char bytes[1 << 16];
+	int fd = open("/dev/vdb", O_RDONLY);
+
+	for (int i = 0; fd >= 0 && i < 512; i++)
+		if (read(fd, bytes, sizeof(bytes)) <= 0)
+			break;
+	if (write(*(int *)ready, "r", 1) != 1)
+		_exit(1);
+}
+
 /* Somebody else in the group, so that there is page cache to give back. */
 static void fill_with_cache(void)
 {
-	static char bytes[1 << 16];
-	int ready[2], fd;
-	pid_t pid;
+	int ready[2];
+	char byte;
 
 	expect(pipe(ready) == 0);
-	pid = fork();
-	if (pid == 0) {
-		if (fork())
-			_exit(0);
-		close(ready[0]);
-		fd = open("/dev/vdb", O_RDONLY);
-		for (int i = 0; fd >= 0 && i < 512; i++)
-			if (read(fd, bytes, sizeof(bytes)) <= 0)
-				break;
-		if (write(ready[1], "r", 1) == 1)
-			pause();
-		_exit(1);
-	}
+	start_stranger(read_much, &ready[1]);
 	close(ready[1]);
-	waitpid(pid, NULL, 0);
-	expect_eq(read(ready[0], bytes, 1), 1);
+	expect_eq(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
 }
 

@@ -190,33 +190,9 @@ static void dead_child(void)
 
 static char stack[32768] __attribute__((aligned(64)));
 
-/* Before the checkpoint, one that is no descendant; a later one is. */
-static pid_t start_stranger(void (*life)(void))
-{
-	pid_t *told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), pid;
-
-	pid = fork();
-	if (pid == 0) {
-		pid = fork();
-		if (pid == 0) {
-			life();
-			for (;;)
-				pause();
-		}
-		*told = pid;
-		_exit(pid < 0);
-	}
-	expect(waitpid(pid, NULL, 0) == pid && *told > 0);
-	pid = *told;
-	munmap(told, PAGE);
-	return pid;
-}
-
-static void do_nothing(void) { }
-
 static int *held;
 
-static void want_it(void)
+static void want_it(void *unused)
 {
 	syscall(SYS_futex, held, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
 }
@@ -226,7 +202,7 @@ static void futex_of_inherited_priority(void)
 {
 	held = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	*held = syscall(SYS_gettid);
-	start_stranger(want_it);
+	start_stranger(want_it, NULL);
 	while (!(*(volatile int *)held & FUTEX_WAITERS))
 		usleep(1000);
 	usleep(20000);
@@ -234,7 +210,7 @@ static void futex_of_inherited_priority(void)
 
 static void tracing(void)
 {
-	expect(ptrace(PTRACE_SEIZE, start_stranger(do_nothing), NULL, NULL) == 0);
+	expect(ptrace(PTRACE_SEIZE, start_stranger(NULL, NULL), NULL, NULL) == 0);
 }
 
 static void perf_event(void)
@@ -254,20 +230,12 @@ static void semaphore_to_undo(void)
 	expect(id >= 0 && semop(id, &add, 1) == 0);
 }
 
-struct attributes {
-	unsigned int size, policy;
-	unsigned long flags;
-	int nice;
-	unsigned int priority;
-	unsigned long runtime, deadline, period;
-};
-
 static void deadline(void)
 {
-	struct attributes attributes = { .size = sizeof(attributes), .policy = 6, .runtime = 10000000,
-					 .deadline = 30000000, .period = 30000000 };
+	struct attributes attributes = { .policy = 6, .runtime = 10000000, .deadline = 30000000,
+					 .period = 30000000 };
 
-	expect(syscall(SYS_sched_setattr, 0, &attributes, 0) == 0);
+	expect(set_attributes(&attributes) == 0);
 }
 
 static void port_permissions(void) { expect(ioperm(0x80, 1, 1) == 0); }
@@ -347,7 +315,7 @@ static void *pin_it(void *page)
 	long fd = ring_with(0);
 
 	expect(syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &buffer, 1) == 0);
-	start_stranger(do_nothing);
+	start_stranger(NULL, NULL);
 	close(fd);
 	return NULL;
 }
@@ -440,7 +408,7 @@ static void caller_with_a_ring(long unused, long unused2)
 static int asked[2], answered[2];
 static long what_to_limit;
 
-static void limit_from_outside(void)
+static void limit_from_outside(void *unused)
 {
 	struct rlimit few = { 64, 64 };
 	struct sched_param none = { 0 };
@@ -467,7 +435,7 @@ static void limited(long what, long unused)
 
 	what_to_limit = what;
 	expect(pipe(asked) == 0 && pipe(answered) == 0);
-	start_stranger(limit_from_outside);
+	start_stranger(limit_from_outside, NULL);
 	if (checkpoint_plain())
 		fail("a rewind lifted a limit");
 	expect(write(asked[1], &own, sizeof(own)) == sizeof(own));
@@ -688,7 +656,8 @@ static void *tell_and_wait(void *unused)
 		pause();
 }
 
-static void beside_a_traced_thread(long later)
+/* The parent says when the thread is as it must not be, and has mended that when it speaks again. */
+static void beside_a_thread(void *(*life)(void *), const char *reason, long later)
 {
 	char *page = anon(1, 'a');
 	pthread_t thread;
@@ -697,11 +666,11 @@ static void beside_a_traced_thread(long later)
 	expect_filled(page, 1, 'a');
 	if (gen)
 		_exit(CASE_PASS);
-	expect(pthread_create(&thread, NULL, tell_and_wait, NULL) == 0);
+	expect(pthread_create(&thread, NULL, life, NULL) == 0);
 	hear(to_main);
 	page[5] = 'T';
 	expect_eq(later ? sys_rewind(call_flags) : sys_checkpoint(call_flags), -EOPNOTSUPP);
-	expect_reason("a thread is being traced");
+	expect_reason(reason);
 	expect_eq(page[5], 'T');
 	expect(write(to_tracer[1], "", 1) == 1);
 	hear(to_main);
@@ -720,7 +689,7 @@ static void traced_thread(long later, long unused)
 	expect(pipe(to_main) == 0 && pipe(to_tracer) == 0);
 	pid = fork();
 	if (pid == 0)
-		beside_a_traced_thread(later);
+		beside_a_thread(tell_and_wait, "a thread is being traced", later);
 	expect(read(to_tracer[0], &thread, sizeof(thread)) == sizeof(thread));
 	expect(ptrace(PTRACE_SEIZE, thread, NULL, NULL) == 0);
 	expect(write(to_main[1], "", 1) == 1);
@@ -776,28 +745,6 @@ static void *leave_slowly(void *unused)
 	return NULL;
 }
 
-static void beside_a_slow_thread(long later)
-{
-	char *page = anon(1, 'a');
-	pthread_t thread;
-	long gen = later ? checkpoint_plain() : 0;
-
-	expect_filled(page, 1, 'a');
-	if (gen)
-		_exit(CASE_PASS);
-	expect(pthread_create(&thread, NULL, leave_slowly, NULL) == 0);
-	hear(to_main);
-	page[5] = 'T';
-	expect_eq(later ? sys_rewind(call_flags) : sys_checkpoint(call_flags), -EOPNOTSUPP);
-	expect_reason("a thread does not finish exiting");
-	expect_eq(page[5], 'T');
-	expect(write(to_tracer[1], "", 1) == 1);
-	if (later)
-		rewind_now();
-	expect_eq(sys_checkpoint(call_flags), 0);
-	_exit(CASE_PASS);
-}
-
 static void slow_thread(long later, long unused)
 {
 	int device = open("/dev/fuse", O_RDWR | O_CLOEXEC), status;
@@ -812,12 +759,13 @@ static void slow_thread(long later, long unused)
 	pid = fork();
 	if (pid == 0) {
 		close(device);
-		beside_a_slow_thread(later);
+		beside_a_thread(leave_slowly, "a thread does not finish exiting", later);
 	}
 	unique = serve_until_flush(device);
 	expect(write(to_main[1], "", 1) == 1);
 	hear(to_tracer);
 	answer(device, unique, NULL, 0);
+	expect(write(to_main[1], "", 1) == 1);
 	expect(waitpid(pid, &status, 0) == pid);
 	umount2(SLOW_FILE, MNT_DETACH);
 	expect_eq(status, 0);

@@ -105,26 +105,25 @@ static void quiet_connection(long unused, long unused2)
 	rewind_now();
 }
 
-/* Somebody else, who is no child, holds the other end until a byte comes, or for good. */
-static void keep_elsewhere(int end, int own, int for_good)
+static void wait_for_a_byte(void *ends)
 {
 	struct linger none = { 1, 0 };
-	pid_t pid = fork();
+	int own = ((int *)ends)[0], end = ((int *)ends)[1];
 	char byte;
 
-	if (pid) {
-		waitpid(pid, NULL, 0);
-		close(end);
-		return;
-	}
-	if (fork())
-		_exit(0);
 	close(own);
-	while (for_good)
-		pause();
 	if (read(end, &byte, 1) == 1)
 		setsockopt(end, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 	_exit(0);
+}
+
+static void keep_for_good(void *ends) { close(((int *)ends)[0]); }
+
+/* A stranger holds the second of them. */
+static void keep_elsewhere(int *ends, void (*life)(void *))
+{
+	start_stranger(life, ends);
+	close(ends[1]);
 }
 
 /* What the other side does is no reason to refuse. */
@@ -143,7 +142,7 @@ static void peer_goes(long internet, long unused)
 	} else {
 		expect(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
 	}
-	keep_elsewhere(ends[1], ends[0], 0);
+	keep_elsewhere(ends, wait_for_a_byte);
 	if (checkpoint_plain())
 		return;
 	expect(write(ends[0], "x", 1) == 1);
@@ -288,7 +287,7 @@ static void shut_down(long kind, long how)
 		expect(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
 	}
 	if (kind != PAIR && ends[1] >= 0)
-		keep_elsewhere(ends[1], ends[0], 1);
+		keep_elsewhere(ends, keep_for_good);
 	if (checkpoint_plain())
 		fail("a rewind left a direction closed");
 	expect(shutdown(ends[0], how) == 0);
@@ -330,50 +329,46 @@ static void master_of_a_terminal(long unused, long unused2)
 	expect_reason("descriptor of a device");
 }
 
+static void answer_lines(void *ends)
+{
+	int own = ((int *)ends)[0], master = ((int *)ends)[1];
+	char byte;
+
+	close(own);
+	while (read(master, &byte, 1) == 1)
+		if (write(master, "secret\n", 7) != 7)
+			break;
+	_exit(0);
+}
+
 /* A terminal whose other side somebody else has: a line for each byte that comes there. */
 static int terminal(void)
 {
-	char slave[64], byte;
-	int master = terminal_master(slave, sizeof(slave)), fd;
+	char slave[64];
+	int ends[2] = { -1, terminal_master(slave, sizeof(slave)) }, fd;
 	struct termios settings;
-	pid_t pid;
 
 	fd = open(slave, O_RDWR | O_NOCTTY);
 	expect(fd >= 0 && tcgetattr(fd, &settings) == 0);
 	settings.c_lflag &= ~ECHO;
 	expect(tcsetattr(fd, TCSANOW, &settings) == 0);
-	pid = fork();
-	if (pid == 0) {
-		if (fork())
-			_exit(0);
-		close(fd);
-		while (read(master, &byte, 1) == 1)
-			if (write(master, "secret\n", 7) != 7)
-				break;
-		_exit(0);
-	}
-	waitpid(pid, NULL, 0);
-	close(master);
+	ends[0] = fd;
+	start_stranger(answer_lines, ends);
+	close(ends[1]);
 	return fd;
 }
 
-static void stopped_terminal(long unused, long unused2)
+static int stop_output(int fd) { return tcflow(fd, TCOOFF); }
+static int keep_others_out(int fd) { return ioctl(fd, TIOCEXCL); }
+static int (*const of_terminals[])(int) = { stop_output, keep_others_out };
+
+static void state_of_a_terminal(long which, long unused)
 {
 	int fd = terminal();
 
 	if (checkpoint_plain())
-		fail("a rewind left the output of the terminal stopped");
-	expect(tcflow(fd, TCOOFF) == 0);
-	expect_refusal("settings of a pipe, socket or terminal");
-}
-
-static void terminal_of_one(long unused, long unused2)
-{
-	int fd = terminal();
-
-	if (checkpoint_plain())
-		fail("a rewind left the terminal to one opener");
-	expect(ioctl(fd, TIOCEXCL) == 0);
+		fail("a rewind left the terminal as the request made it");
+	expect(of_terminals[which](fd) == 0);
 	expect_refusal("settings of a pipe, socket or terminal");
 }
 
@@ -433,8 +428,8 @@ int main(int argc, char **argv)
 		{ "size of a pipe", pipe_size, 0, 0, 0, 0 },
 		{ "master of a pseudo-terminal", master_of_a_terminal, 0, 0, 0, 0 },
 		{ "settings of a terminal", terminal_settings, 0, 0, 0, 0 },
-		{ "output of a terminal that was stopped", stopped_terminal, 0, 0, 0, 0 },
-		{ "a terminal for one opener", terminal_of_one, 0, 0, 0, 0 },
+		{ "output of a terminal that was stopped", state_of_a_terminal, 0, 0, 0, 0 },
+		{ "a terminal for one opener", state_of_a_terminal, 1, 0, 0, 0 },
 		{ "input of a terminal", input_of_a_terminal, 0, 0, 0, 0 },
 	};
 

@@ -230,20 +230,6 @@ static long set_policy(void)
 	return sched_setscheduler(0, policies[one] | (pick(2) ? SCHED_RESET_ON_FORK : 0), &param);
 }
 
-struct attributes {
-	unsigned int size, policy;
-	unsigned long flags;
-	int nice;
-	unsigned int priority;
-	unsigned long runtime, deadline, period;
-	unsigned int clamp_min, clamp_max;
-};
-
-static long set_attributes(struct attributes *a)
-{
-	a->size = sizeof(*a);
-	return syscall(314, 0, a, 0);
-}
 static long set_slice(void)
 {
 	return set_attributes(&(struct attributes){ .runtime = 1000000 * (1 + pick(50)),
