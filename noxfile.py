@@ -96,6 +96,9 @@ def kernel(session: nox.Session) -> None:
     """Self-tests of the kernel series in a guest; `-- --full` for everything, in resumable pieces."""
     rewind_bench(session, "doctor", "--install", "--quiet")
     rewind_bench(session, "kernel-test", *session.posargs)
+    if "--full" in session.posargs:
+        long = ("--long", "tests/kernel/test_regress_kernels.py")
+        session.run(str(environment(session) / "python"), "-m", "pytest", *long, external=True)
 
 
 @nox.session(venv_backend="none")

@@ -309,6 +309,16 @@ static void page_out(long gen)
 	note(0, noted(0) + count_swapped());
 }
 
+/* What is written then is the snapshot's no more, though it is in the same place of the swap. */
+static void page_out_and_move(long gen)
+{
+	char *to = anon(PAGES, 0);
+
+	page_out(gen);
+	expect(mremap(region, PAGES * PAGE, PAGES * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+	region = to;
+}
+
 static void dirty_and_page_out(long gen)
 {
 	dirty_all(gen);
@@ -392,6 +402,7 @@ static const struct state states[] = {
 	{ "file, hot", prepare_file, dirty_all_first, NULL, 0, 0, 0 },
 	{ "swapped at the checkpoint", prepare_swap, NULL, NULL, 1, 0, 0, still_swapped },
 	{ "swapped before the write", prepare_swap, page_out, NULL, 1, 1, 0 },
+	{ "swapped and moved before the write", prepare_swap, page_out_and_move, NULL, 1, 1, 0 },
 	{ "dirty and swapped", prepare_swap, dirty_and_page_out, NULL, 1, 1, 0 },
 	{ "swapped after the write", prepare_swap, NULL, page_out, 1, 1, 0 },
 	{ "migrated before the write", prepare_migration, migrate, NULL, 1, 1, 0 },
