@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.kernel.fit import Record, Summary, steady
+from bench.kernel.fit import Record, Summary, beside_images, steady
 
-PAGE_BYTES = 4096
 #: The ablation that leaves nothing out.
 WHOLE = "none"
 
@@ -68,17 +67,15 @@ def _ablations(records: Sequence[Record]) -> Iterator[Beside]:
 def _logs(records: Sequence[Record]) -> Iterator[Beside]:
     """What the log holds beside its images, at the ends of the sweep."""
     sizes = {
-        int(record["dirty_pages"]): (record["counters"]["logged"], record["counters"]["log_bytes"])
+        int(record["dirty_pages"]): (record["counters"], more)
         for record in records
-        if record.get("axis") == "dirty"
-        and record["kind"] == "fixed"
-        and {"logged", "log_bytes"} <= record.get("counters", {}).keys()
+        if record.get("axis") == "dirty" and record["kind"] == "fixed"
+        if (more := beside_images(record)) is not None
     }
     for dirty in sorted({min(sizes), max(sizes)} if sizes else ()):
-        logged, held = sizes[dirty]
-        images = logged * PAGE_BYTES
-        note = f"{(held - images) / 1024:,.0f} KiB beside {logged:,} images"
-        yield Beside(f"log_bytes, {dirty} pages", f"{held / 1024:,.0f} KiB", note)
+        counters, more = sizes[dirty]
+        note = f"{more / 1024:,.0f} KiB beside {counters['logged']:,} images"
+        yield Beside(f"log_bytes, {dirty} pages", f"{counters['log_bytes'] / 1024:,.0f} KiB", note)
 
 
 def _us(value_ns: float) -> str:

@@ -28,6 +28,11 @@ class NotRepeatableError(KernelError):
 
     exit_status = 33
 
+    def __init__(self, differences: Sequence[str], *, hint: str) -> None:
+        self.differences = tuple(differences)
+        head = f"{len(differences)} figures differ between two boots:"
+        super().__init__("\n  ".join([head, *self.differences[:20]]), hint=hint)
+
 
 @dataclass(frozen=True)
 class CostReport:
@@ -94,10 +99,8 @@ def kernel_cost(
             second = cost.measure(kernel, initramfs, folder / "boot-2")
         differences = cost.same_figures(first, second)
         if differences:
-            raise NotRepeatableError(
-                "\n  ".join([f"{len(differences)} figures differ between two boots:", *differences[:20]]),
-                hint=f"see {folder}; something in the guest depends on the host",
-            )
+            hint = f"see {folder}; something in the guest depends on the host"
+            raise NotRepeatableError(differences, hint=hint)
     initramfs.unlink()
     return write(first, folder, label=label, repeated=twice)
 
@@ -107,6 +110,7 @@ def write(costs: cost.Costs, folder: Path, *, label: str, repeated: bool) -> Cos
     summary = summarise(costs.records)
     fitted = lines(costs.records)
     compared = tuple(anchors.compare(summary, anchors.load()))
+    others = beside(summary, costs.records)
     whole = {
         "schema": SCHEMA,
         "kernel": label,
@@ -115,13 +119,13 @@ def write(costs: cost.Costs, folder: Path, *, label: str, repeated: bool) -> Cos
         "summary": summary.as_dict(),
         "lines": {name: asdict(one) for name, one in fitted.items()},
         "compared": [asdict(one) | {"ratio": one.ratio, "verdict": one.verdict} for one in compared],
+        "beside": [asdict(one) for one in others],
         "records": list(costs.records),
     }
     data = folder / JSON_NAME
     data.write_text(json.dumps(whole, indent=1) + "\n")
     figures = [folder / name for name in FIGURE_NAMES]
     cost_figure.draw(costs.records, f"Cost of a rewind, {label} (instruction clock)", *figures)
-    others = beside(summary, costs.records)
     return CostReport(summary, (data, *figures), tuple(costs.errors), compared, fitted, others)
 
 

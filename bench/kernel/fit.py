@@ -13,6 +13,7 @@ import numpy as np
 Record = Mapping[str, Any]
 
 
+PAGE_BYTES = 4096
 #: A line that misses a point by more of its cost is none.
 BENT = 0.1
 #: What each axis sweeps, as its records name it.
@@ -61,10 +62,19 @@ class Summary:
     request_rewind_ns: float | None
     matmul_unprotected_ns: float | None
     matmul_protected_ns: float | None
+    log_beside_images_0_dirty_bytes: float | None
+    log_beside_images_10000_dirty_bytes: float | None
 
     def as_dict(self) -> dict[str, float | None]:
         """By name, for JSON."""
         return asdict(self)
+
+
+def number(value: float | None) -> str:
+    """A figure for people, whatever its unit."""
+    if value is None:
+        return "not measured"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 def line(points: Sequence[tuple[float, float]]) -> Line:
@@ -105,6 +115,14 @@ def lines(records: Sequence[Record]) -> dict[str, Line]:
     return found
 
 
+def beside_images(record: Record) -> int | None:
+    """What the log of a record holds beside its images (bytes); None where the kernel does not say."""
+    counters = record.get("counters", {})
+    if not {"logged", "log_bytes"} <= counters.keys():
+        return None
+    return int(counters["log_bytes"]) - int(counters["logged"]) * PAGE_BYTES
+
+
 def summarise(records: Sequence[Record]) -> Summary:
     """All headline figures of a run's records."""
     axes: dict[str, list[Record]] = {}
@@ -117,6 +135,7 @@ def summarise(records: Sequence[Record]) -> Summary:
     plain = {r["kind"]: steady(r["request_ns"]) for r in axes.get("unprotected", [])}
     requests = {r["kind"]: r for r in axes.get("requests", [])}
     kept = {kind: steady(r["request_ns"]) for kind, r in requests.items()}
+    logs = {r["dirty_pages"]: beside_images(r) for r in fixed}
     main = "json+re+numpy"
     return Summary(
         checkpoint_ns=fixed[0]["checkpoint_ns"] if fixed else None,
@@ -140,6 +159,8 @@ def summarise(records: Sequence[Record]) -> Summary:
         request_rewind_ns=steady(requests[main]["rewind_ns"]) if main in requests else None,
         matmul_unprotected_ns=plain.get("matmul"),
         matmul_protected_ns=kept.get("matmul"),
+        log_beside_images_0_dirty_bytes=logs.get(0),
+        log_beside_images_10000_dirty_bytes=logs.get(10000),
     )
 
 

@@ -1,7 +1,7 @@
 """What a full run has beside pieces of self-tests.
 
-Each patch compiled, the kernel's own memory tests and hooked paths beside a kernel without the series, soaks
-of real programs, and mutants.
+Each patch compiled, the kernel's own memory tests and hooked paths beside a kernel without the series, what a
+checkpoint and a rewind cost, soaks of real programs, and mutants.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.build.digest import digest_of
 from bench.build.kernel import Kernel, Variant, kernel_step
 from bench.build.step import ensure
-from bench.kernel import each, idle, mmtests, mutants, soak, suite
+from bench.kernel import cost_limits, each, idle, mmtests, mutants, soak, suite
 from bench.kernel.suite import Verdict
 from bench.progress import Progress
 
@@ -24,6 +24,7 @@ def verdicts(seed: int, progress: Progress) -> Iterator[Verdict]:
     yield from _memory_tests("release", "mm", tuple(mmtests.CATEGORIES), seed, progress)
     yield from _memory_tests("norewind", "mm-norewind", mmtests.WITHOUT_FACILITY, seed, progress)
     yield _idle_paths(seed, progress)
+    yield _cost(seed, progress)
     yield from _soaks(seed, progress)
     folder = suite.folder_of(kernel_step("release"), seed)
     for mutant in mutants.all_mutants():
@@ -56,6 +57,16 @@ def _idle_paths(seed: int, progress: Progress) -> Verdict:
     key = digest_of([str(idle.LIMIT), str(idle.LIFE_LIMIT), list(idle.LIVES)])
     with progress.stage("hooked paths without a checkpoint"):
         return suite.once(where, key, functools.partial(idle.verdict, bare, hooked, where))
+
+
+def _cost(seed: int, progress: Progress) -> Verdict:
+    release = kernel_step("release")
+    where = suite.folder_of(release, seed) / cost_limits.NAME
+    limits = cost_limits.load()
+    with progress.stage("cost of a checkpoint and a rewind"):
+        image = Kernel(ensure(release)).image
+        judge = functools.partial(cost_limits.verdict, image, where, limits, progress)
+        return suite.once(where, cost_limits.key_of(limits), judge)
 
 
 def _pair(name: str, variant: Variant, config: str, seed: int, progress: Progress) -> tuple[Path, Path, Path]:

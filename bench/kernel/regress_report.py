@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from bench.kernel.fit import number
 from bench.kernel.regress import Change, Comparison
 
 NAMES = ("regress.json", "regress.md", "regress.xml")
@@ -67,7 +68,7 @@ def as_junit(comparison: Comparison) -> str:
     for change in comparison.changes:
         case = ET.SubElement(root, "testcase", classname="cost", name=change.figure)
         if change.worse:
-            ET.SubElement(case, "failure", message=f"{_number(change.old)} to {_number(change.new)}")
+            ET.SubElement(case, "failure", message=f"{number(change.old)} to {number(change.new)}")
         elif change.figure in comparison.not_measured:
             ET.SubElement(case, "skipped", message="not measured on either kernel")
     for reason in others:
@@ -80,10 +81,4 @@ def as_junit(comparison: Comparison) -> str:
 def _row(change: Change) -> str:
     relative = "" if change.relative is None else f"{change.relative:+.2%}"
     mark = "worse" if change.worse else ""
-    return f"| {change.figure} | {_number(change.old)} | {_number(change.new)} | {relative} | {mark} |"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.4f}"
+    return f"| {change.figure} | {number(change.old)} | {number(change.new)} | {relative} | {mark} |"

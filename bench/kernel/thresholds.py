@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import Field
@@ -43,13 +44,16 @@ def load(path: Path = FILE) -> Thresholds:
     """Read and check the file; ConfigError names every fault."""
     problems: list[str] = []
     thresholds = convert(read(path, problems), Thresholds, str(path), problems)
-    known = Summary.__dataclass_fields__
     if thresholds is not None:
-        problems += [
-            f"{path}: figures.{name}: no such figure; known: {', '.join(known)}"
-            for name in thresholds.figures
-            if name not in known
-        ]
+        problems += unknown_figures(thresholds.figures, f"{path}: figures")
     if problems or thresholds is None:
         raise ConfigError(problems, hint=f"mend {path}")
     return thresholds
+
+
+def unknown_figures(names: Iterable[str], where: str) -> list[str]:
+    """A line for each name that is no figure of `Summary`."""
+    known = Summary.__dataclass_fields__
+    return [
+        f"{where}.{name}: no such figure; known: {', '.join(known)}" for name in names if name not in known
+    ]

@@ -126,6 +126,11 @@ def test_the_log_stands_beside_its_images(tmp_path):
     for record, logged, held in zip(records, (86, 90, 1073), (217, 5, 1185), strict=True):
         record["counters"] = {"logged": logged, "log_bytes": held * 4096}
     rows = [row for row in shown(records, tmp_path) if row[0].startswith("log_bytes")]
+    (told,) = tmp_path.glob("*.json")
+    (first, _) = [
+        row for row in json.loads(told.read_text())["beside"] if row["name"].startswith("log_bytes")
+    ]
+    assert first == {"name": "log_bytes, 0 pages", "figure": "868 KiB", "note": "524 KiB beside 86 images"}
     assert rows == [
         ["log_bytes, 0 pages", "868 KiB", "524 KiB beside 86 images"],
         ["log_bytes, 2 pages", "4,740 KiB", "448 KiB beside 1,073 images"],

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.build.step import Product
-from bench.kernel import full, mmtests, suite
+from bench.kernel import cost_limits, full, mmtests, suite
 from bench.progress import Progress
 
 GOOD = suite.Verdict("good", (), 1, (), 1.0)
@@ -36,7 +36,13 @@ def ran(built, monkeypatch):
         return lambda *_, **__: log.append(name) or GOOD
 
     monkeypatch.setattr(mmtests, "compare", compare)
-    for part, function in ((full.each, "verdict"), (full.idle, "verdict"), (full.soak, "run_once")):
+    parts = (
+        (full.each, "verdict"),
+        (full.idle, "verdict"),
+        (cost_limits, "verdict"),
+        (full.soak, "run_once"),
+    )
+    for part, function in parts:
         monkeypatch.setattr(part, function, good(part.__name__.rsplit(".", 1)[-1]))
     monkeypatch.setattr(full.mutants, "all_mutants", lambda: ())
     return log
@@ -54,7 +60,7 @@ def test_a_kernel_without_the_facility_answers_as_an_unpatched_one(ran, monkeypa
 def test_parts_that_were_good_are_not_run_again(ran):
     list(full.verdicts(1, Progress()))
     first = [part for part in ran if part != "soak"]  # which sees to that itself
-    assert {"each", "idle"} <= set(first)
+    assert {"each", "idle", "cost_limits"} <= set(first)
     ran.clear()
     list(full.verdicts(1, Progress()))
     assert set(ran) <= {"soak"}
@@ -66,3 +72,13 @@ def test_a_patch_that_does_not_compile_is_a_problem_of_the_run(ran, monkeypatch)
     for _ in range(2):
         (problem,) = suite.failed(list(full.verdicts(1, Progress())))
         assert problem == "each-patch: CONFIG_REWIND y: 0004-x.patch: does not compile"
+
+
+def test_a_changed_limit_is_judged_again(ran, monkeypatch):
+    list(full.verdicts(1, Progress()))
+    limits = {**cost_limits.load(), "checkpoint_ns": 1.0}
+    monkeypatch.setattr(cost_limits, "load", lambda: limits)
+    ran.clear()
+    list(full.verdicts(1, Progress()))
+    assert "cost_limits" in ran
+    assert "idle" not in ran
