@@ -26,8 +26,8 @@ DISKS_MB = (256, 64)
 OPERATIONS = re.compile(r"^operations (?P<name>\w+) (?P<count>\d+)$")
 #: What the kernel's rewinds did, by the counters in /proc/PID/rewind.
 BRANCHES = re.compile(r"^branch (?P<name>\w+) (?P<count>\d+)$")
-#: Programs that draw what they do from a seed: the name of a case says little about them.
-SEEDED = ("oracle", "states")
+#: Programs that draw from a seed (run_seed): the name of a case does not say what it did.
+SEEDED = ("commotion", "killed", "layout", "oracle", "states", "threads")
 NOT_AT_WORK = "the kernel checks itself less than it should, its log lacks"
 NOTHING_DONE = "a random program did nothing"
 KIND_MISSED = "no random program did"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 EXCERPT_LINES = 40
 #: What the self-tests write to the kernel's log before each case.
-CASE = re.compile(r"selftest: (?P<case>.+)$")
+CASE = re.compile(r"selftest: (?P<case>.+?)(?:, (?P<run>seed \d+ flags \w+))?$")
 
 #: Kind of trouble, and the line that begins it. The first match of a line counts.
 MARKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -59,11 +59,13 @@ class Splat:
     excerpt: str
     #: The test case during which it came ("program: case"), as far as the log says.
     case: str = ""
-    #: How often the same report came during that case.
+    #: Seed and flags of the program then, as the case has them: "seed 3 flags 0x4".
+    run: str = ""
+    #: How often the same report came during that case; the first time is the one above.
     times: int = 1
 
     def __str__(self) -> str:
-        where = f" (during {self.case})" if self.case else ""
+        where = f" (during {', '.join(filter(None, (self.case, self.run)))})" if self.case else ""
         return f"{self.kind}: {self.headline}{where}" + (f", {self.times} times" if self.times > 1 else "")
 
 
@@ -75,10 +77,10 @@ def find_splats(log: str, *, ignore: Callable[[Splat], bool] | None = None) -> t
     lines = log.splitlines()
     found: list[Splat] = []
     resume_at = 0
-    case = ""
+    case = run = ""
     for number, line in enumerate(lines):
         if match := CASE.search(line):
-            case = match["case"]
+            case, run = match["case"], match["run"] or ""
         if number < resume_at:
             continue
         kind = kind_of(line)
@@ -87,7 +89,7 @@ def find_splats(log: str, *, ignore: Callable[[Splat], bool] | None = None) -> t
         end = _end_of_report(lines, number)
         resume_at = end or number + 1
         excerpt = "\n".join(lines[max(0, number - 1) : end or number + EXCERPT_LINES])
-        one = Splat(kind, _without_time(line), excerpt, case)
+        one = Splat(kind, _without_time(line), excerpt, case, run)
         if ignore is None or not ignore(one):
             found.append(one)
     return tuple(_grouped(found))

@@ -340,16 +340,20 @@ static int wanted(const struct testcase *test, const char *pattern, int slow)
 	return (!pattern || !fnmatch(pattern, test->name, 0)) && (slow || !(test->flags & SLOW));
 }
 
-/* The kernel's log names the case too, so that a report in it can be told whose it is. */
+/*
+ * The kernel's log names the case too, with what it takes to run it again, so that a report in
+ * it can be told whose it is.
+ */
 static void mark_kernel_log(const char *name)
 {
 	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC), length;
-	char line[160];
+	char line[192];
 
 	if (fd < 0)
 		return;
 	/* One line is one write; the level is that of a warning, or the console may leave it out. */
-	length = snprintf(line, sizeof(line), "<4>selftest: %s: %s\n", program_invocation_short_name, name);
+	length = snprintf(line, sizeof(line), "<4>selftest: %s: %s, seed %lu flags %#lx\n",
+			  program_invocation_short_name, name, run_seed, call_flags);
 	if (write(fd, line, length) != length)
 		printf("# /dev/kmsg: %s\n", strerror(errno));
 	close(fd);

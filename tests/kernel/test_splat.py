@@ -71,6 +71,19 @@ def test_a_report_names_the_case_it_came_in():
     assert found.case == "layout: move away"
 
 
+def test_a_report_names_the_seed_and_flags_of_its_program():
+    log = "[    4.0] selftest: oracle: random program, seed 3 flags 0x4\n" + WARNING
+    (found,) = find_splats(log)
+    assert found.case == "oracle: random program"
+    assert str(found).endswith("(during oracle: random program, seed 3 flags 0x4)")
+
+
+def test_the_same_report_under_other_seeds_is_one_with_the_first_of_them():
+    marks = [f"[ 4.0] selftest: oracle: random program, seed {seed} flags 0\n" for seed in (3, 4)]
+    (found,) = find_splats(marks[0] + WARNING + marks[1] + WARNING)
+    assert str(found).endswith("seed 3 flags 0), 2 times")
+
+
 def test_the_same_report_from_another_process_is_one():
     other = WARNING.replace("CPU: 0 PID: 77", "CPU: 1 PID: 93")
     (found,) = find_splats(WARNING + other)

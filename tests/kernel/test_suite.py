@@ -199,6 +199,11 @@ def test_a_failure_of_a_random_program_names_its_command(program):
     assert failures((lines[0], "mixtures")) == (f"{program}: mixtures ({lines[0]})",)
 
 
+def test_every_program_that_draws_from_the_seed_is_known():
+    texts = {name: (selftests.SOURCES / f"{name}.c").read_text() for name in selftests.programs()}
+    assert {name for name, text in texts.items() if "run_seed" in text} == set(selftests.SEEDED)
+
+
 def test_a_program_that_ran_twice_names_its_command_and_one_that_ran_once_does_not():
     faults, smoke = (suite.command(name, flags=4) for name in ("faults", "smoke"))
     found = failures((faults, "a rewind"), (suite.command("faults"), "a rewind"), (smoke, "nothing changed"))
@@ -209,11 +214,14 @@ def test_a_program_that_ran_twice_names_its_command_and_one_that_ran_once_does_n
 
 def test_a_report_of_the_kernel_names_its_log():
     boot = Boot("", oracle_text(store=1, total=1), Ending.POWERED_OFF, 1.0, Path("somewhere"))
-    found = splat.find_splats("[ 1.0] selftest: smoke: some case\n[ 1.1] BUG: KASAN: in f\n")
+    found = splat.find_splats(
+        "[ 1.0] selftest: oracle: random program, seed 3 flags 0x4\n[ 1.1] BUG: KASAN: in f\n"
+    )
     results = tap.parse(boot.results.splitlines())
     commands = tuple(program.command for program in results.programs)
     (problem,) = selftests.Report(results, found, boot, commands).problems
-    assert problem == "kernel KASAN: BUG: KASAN: in f (during smoke: some case) (log: somewhere/console.log)"
+    during = "during oracle: random program, seed 3 flags 0x4"
+    assert problem == f"kernel KASAN: BUG: KASAN: in f ({during}) (log: somewhere/console.log)"
 
 
 def test_a_panic_and_a_hang_are_named():
