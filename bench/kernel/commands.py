@@ -40,7 +40,7 @@ def kernel_test(
 ) -> None:
     """Build the kernel's variants, boot each with the self-tests, and judge."""
     from bench.errors import ConfigError
-    from bench.kernel import plan
+    from bench.kernel import plan, run_report
     from bench.progress import Progress
 
     progress = Progress()
@@ -59,6 +59,7 @@ def kernel_test(
     verdicts = plan.run(full=full, seed=seed, progress=progress)
     for verdict in verdicts:
         Console().print(summary_of(verdict), highlight=False, markup=False)
+    Console().print(run_report.random_programs(verdicts), highlight=False, markup=False, soft_wrap=True)
     progress.summary()
     plan.check(verdicts)
 

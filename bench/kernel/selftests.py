@@ -24,6 +24,8 @@ COMPILE_S = 120.0
 #: A swap area, and a disk for direct I/O.
 DISKS_MB = (256, 64)
 OPERATIONS = re.compile(r"^operations (?P<name>\w+) (?P<count>\d+)$")
+#: Beside the kinds, their sum.
+TOTAL = "total"
 #: What the kernel's rewinds did, by the counters in /proc/PID/rewind.
 BRANCHES = re.compile(r"^branch (?P<name>\w+) (?P<count>\d+)$")
 #: Programs that draw from a seed (run_seed): the name of a case does not say what it did.
@@ -108,14 +110,10 @@ class Report:
 
     def _random_problems(self) -> Iterator[str]:
         for program in self.results.programs:
-            if (
-                program.name == "oracle"
-                and not program.failures
-                and not _counts(OPERATIONS, program)["total"]
-            ):
+            if program.name == "oracle" and not program.failures and not _counts(OPERATIONS, program)[TOTAL]:
                 yield f"{NOTHING_DONE}: {program.command}"
         counts = self.operations
-        if counts["total"] >= ENOUGH_OPERATIONS:
+        if counts[TOTAL] >= ENOUGH_OPERATIONS:
             yield from (f"{KIND_MISSED} '{kind}'" for kind, count in counts.items() if not count)
             yield from (f"{BRANCH_MISSED} '{name}'" for name, n in self.branches.items() if not n)
 

@@ -71,6 +71,8 @@ class Verdict:
     wall_s: float
     #: Random operations, by kind.
     operations: dict[str, int] = field(default_factory=dict)
+    #: What rewinds did in the random programs, by branch.
+    branches: dict[str, int] = field(default_factory=dict)
 
 
 def command(program: str, arguments: str = "", *, flags: int = 0, seed: int = 1) -> str:
@@ -244,7 +246,15 @@ def write_verdict(verdict: Verdict, folder: Path, key: str = "") -> None:
 def verdict_of(name: str, report: selftests.Report) -> Verdict:
     """Condense a report."""
     passed = report.results.count(tap.Verdict.PASS)
-    return Verdict(name, report.problems, passed, report.skipped, report.boot.wall_s, dict(report.operations))
+    return Verdict(
+        name,
+        report.problems,
+        passed,
+        report.skipped,
+        report.boot.wall_s,
+        dict(report.operations),
+        dict(report.branches),
+    )
 
 
 def read_verdict(folder: Path, key: str) -> Verdict | None:
@@ -260,6 +270,7 @@ def read_verdict(folder: Path, key: str) -> Verdict | None:
             tuple(raw["skipped"]),
             raw["wall_s"],
             raw["operations"],
+            raw["branches"],
         )
     except (OSError, ValueError, KeyError):
         return None

@@ -117,6 +117,18 @@ def test_a_finished_piece_is_not_run_again(runs, tmp_path):
     assert suite.failed(again) == []
 
 
+def test_a_verdict_that_is_used_again_still_has_its_counts(tmp_path, monkeypatch):
+    text = oracle_text(store=40, seal=3, total=43).replace(
+        "# program ends", "# branch copied 7\n# program ends"
+    )
+    monkeypatch.setattr(selftests, "run", lambda *_, **__: report(text))
+    piece = suite.Piece("one", ("/selftests/oracle -s 1",), suite.machine(), 10.0)
+    for _ in range(2):
+        (verdict,) = suite.run_pieces(Path("bzImage"), [piece], tmp_path)
+        assert verdict.operations == {"store": 40, "seal": 3, "total": 43}
+        assert verdict.branches == {"copied": 7}
+
+
 def test_a_kind_that_never_ran_is_a_problem_of_a_long_run():
     assert report(oracle_text(store=40, seal=0, total=40)).problems == ()
     (problem,) = report(oracle_text(store=4000, seal=0, total=4000)).problems
