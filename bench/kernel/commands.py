@@ -40,7 +40,7 @@ def kernel_test(
 ) -> None:
     """Build the kernel's variants, boot each with the self-tests, and judge."""
     from bench.errors import ConfigError
-    from bench.kernel import plan, run_report
+    from bench.kernel import plan, run_report, suite
     from bench.progress import Progress
 
     progress = Progress()
@@ -50,6 +50,7 @@ def kernel_test(
         verdict = plan.only(only, progress)
         Console().print(summary_of(verdict), highlight=False, markup=False)
         Console().print(f"logs: {plan.only_folder()}", soft_wrap=True, highlight=False)
+        run_report.write_junit([verdict], plan.only_folder())
         plan.check([verdict])
         return
     if replay:
@@ -60,6 +61,8 @@ def kernel_test(
     for verdict in verdicts:
         Console().print(summary_of(verdict), highlight=False, markup=False)
     Console().print(run_report.random_programs(verdicts), highlight=False, markup=False, soft_wrap=True)
+    path = run_report.write_junit(verdicts, suite.logs_folder())
+    Console().print(f"JUnit: {path}", soft_wrap=True, highlight=False)
     progress.summary()
     plan.check(verdicts)
 

@@ -14,7 +14,7 @@ from bench.kernel import replay as replaying
 from bench.kernel import selftests, suite, tap
 from bench.kernel.boot import Options
 from bench.kernel.suite import Piece, Verdict
-from bench.paths import KERNEL, cache_dir
+from bench.paths import KERNEL
 from bench.progress import Progress
 
 NO_SWAP = "# CONFIG_SWAP is not set\n"
@@ -193,7 +193,7 @@ def replay(text: str, progress: Progress) -> str:
     program = replaying.parse(text)
     with progress.stage("build kernel release"):
         image = Kernel(ensure(kernel_step("release"))).image
-    folder = cache_dir() / "kernel-tests" / "replay"
+    folder = suite.logs_folder() / "replay"
     found = replaying.replay(image, program, folder, progress)
     line = f"{program.name} {program.arguments}"
     if found.smallest is None:
@@ -217,7 +217,7 @@ def only(text: str, progress: Progress) -> Verdict:
 
 def only_folder() -> Path:
     """Where the last run of one program left its logs."""
-    return cache_dir() / "kernel-tests" / "only"
+    return suite.logs_folder() / "only"
 
 
 def only_piece(text: str) -> Piece:
@@ -250,6 +250,6 @@ def check(verdicts: Sequence[Verdict]) -> None:
     if problems:
         raise SelftestError(
             "\n  ".join([f"{len(problems)} problems:", *problems]),
-            hint=f"logs: {cache_dir() / 'kernel-tests'}; one program again: rewind-bench kernel-test "
+            hint=f"logs: {suite.logs_folder()}; one program again: rewind-bench kernel-test "
             "--only 'PROGRAM -t CASE', or --replay with the command of oracle or states (the release kernel)",
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
+from bench.kernel import junit
 from bench.kernel.fit import number
 from bench.kernel.regress import Change, Comparison
 
@@ -64,18 +64,15 @@ def as_junit(comparison: Comparison) -> str:
     others = comparison.regressions[figures:]
     count = len(comparison.changes) + comparison.passed + len(others)
     failed = figures + len(others)
-    root = ET.Element("testsuite", name="regress", tests=str(count), failures=str(failed))
+    root = junit.suite("regress", tests=count, failures=failed, skipped=len(comparison.not_measured))
     for change in comparison.changes:
-        case = ET.SubElement(root, "testcase", classname="cost", name=change.figure)
-        if change.worse:
-            ET.SubElement(case, "failure", message=f"{number(change.old)} to {number(change.new)}")
-        elif change.figure in comparison.not_measured:
-            ET.SubElement(case, "skipped", message="not measured on either kernel")
+        failure = f"{number(change.old)} to {number(change.new)}" if change.worse else ""
+        missing = not failure and change.figure in comparison.not_measured
+        skipped = "not measured on either kernel" if missing else ""
+        junit.case(root, "cost", change.figure, failure=failure, skipped=skipped)
     for reason in others:
-        case = ET.SubElement(root, "testcase", classname="kernel", name=reason)
-        ET.SubElement(case, "failure", message=reason)
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+        junit.case(root, "kernel", reason, failure=reason)
+    return junit.text(root)
 
 
 def _row(change: Change) -> str:

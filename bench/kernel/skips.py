@@ -19,6 +19,12 @@ EXPECTED: Mapping[str, Mapping[str, str]] = {
 }
 
 
+def reason(case: str) -> str:
+    """Why a case ("program: case") may be skipped; "" when no situation explains it."""
+    patterns = (entry for situation in EXPECTED.values() for entry in situation.items())
+    return next((why for pattern, why in patterns if fnmatch.fnmatchcase(case, pattern)), "")
+
+
 def unexpected(skipped: Iterable[str], situations: Iterable[str]) -> list[str]:
     """Those of `skipped` ("program: case") that neither a situation nor every machine explains."""
     patterns = [pattern for situation in ("always", *situations) for pattern in EXPECTED[situation]]

@@ -173,11 +173,16 @@ def states_pieces(*, seed: int, seeds: int = 20, generations: int = 500) -> tupl
     return tuple(pieces)
 
 
+def logs_folder() -> Path:
+    """Where all logs and verdicts of self-tests are."""
+    return cache_dir() / "kernel-tests"
+
+
 def folder_of(kernel: Step, seed: int) -> Path:
     """Where the logs of a kernel are: the same kernel and the same programs share them."""
     sources = {"sources": selftests.SOURCES, "bench": KERNEL / "bench"}
     tests = Step("tests", lambda _: None, sources).digest[:8]
-    return cache_dir() / "kernel-tests" / f"{kernel.digest[:12]}-{tests}-{seed}"
+    return logs_folder() / f"{kernel.digest[:12]}-{tests}-{seed}"
 
 
 def run_pieces(

@@ -88,7 +88,7 @@ def test_only_what_is_a_self_test_is_run(text):
 def test_one_program_is_run_and_judged(tmp_path, monkeypatch):
     (tmp_path / "vmlinuz").write_bytes(b"")
     monkeypatch.setattr(plan, "ensure", lambda _: Product("kernel", "0", tmp_path))
-    monkeypatch.setattr(plan, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(suite, "cache_dir", lambda: tmp_path)
     ran = []
 
     def run_piece(kernel, piece, folder):
