@@ -2,13 +2,18 @@
 
 import dataclasses
 import json
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from bench import doctor
+from bench.build.kernel import IMAGE_NAME
+from bench.build.step import Product
 from bench.errors import ConfigError
 from bench.kernel import regress, regress_report, selftests, suite, thresholds
 from bench.kernel.fit import summarise
+from bench.paths import ROOT, cache_dir
 
 RECORDS = [
     {
@@ -150,3 +155,76 @@ def test_a_path_that_is_no_kernel_is_refused(tmp_path):
         regress.image_of(tmp_path)
     with pytest.raises(ConfigError):
         regress.image_of(tmp_path / "missing")
+
+
+@pytest.fixture
+def built(tmp_path, monkeypatch):
+    """The steps that were asked for; nothing is built."""
+    steps = []
+
+    def ensure(step):
+        steps.append(step)
+        (tmp_path / IMAGE_NAME).write_bytes(b"")
+        return Product(step.name, step.digest, tmp_path)
+
+    monkeypatch.setattr(regress, "ensure", ensure)
+    return steps
+
+
+def tree(folder, facility=""):
+    (folder / "mm").mkdir(parents=True)
+    (folder / "Kconfig").write_text('source "mm/Kconfig"\n')
+    (folder / "Makefile").write_text("VERSION = 6\n")
+    (folder / "mm" / "Kconfig").write_text(f"config KSM\n\tbool\n{facility}")
+    return folder
+
+
+def test_an_image_is_taken_as_it_is(tmp_path, built):
+    (tmp_path / "bzImage").write_bytes(b"")
+    assert regress.image_of(tmp_path / "bzImage") == tmp_path / "bzImage"
+    assert built == []
+
+
+@pytest.mark.parametrize("facility", ["", "config REWIND\n\tbool\n"])
+def test_a_tree_is_built_as_it_is_with_the_facility_where_it_has_it(tmp_path, built, facility, monkeypatch):
+    folder = tree(tmp_path / "linux", facility)
+    monkeypatch.chdir(tmp_path)
+    assert regress.image_of(folder.relative_to(tmp_path)) == tmp_path / IMAGE_NAME
+    (step,) = built
+    assert step.inputs["source"] == folder
+    assert step.inputs["patches"] == []
+    assert ("CONFIG_REWIND=y" in step.inputs["config"]) == bool(facility)
+
+
+def test_another_symbol_of_that_name_is_not_the_facility(tmp_path, built):
+    regress.image_of(tree(tmp_path / "linux", "config REWIND_DEBUG\n\tdepends on REWIND\n"))
+    assert "CONFIG_REWIND=y" not in built[0].inputs["config"]
+
+
+def test_half_a_tree_is_none(tmp_path, built):
+    (tree(tmp_path / "linux") / "Makefile").unlink()
+    with pytest.raises(ConfigError, match="nor a kernel tree"):
+        regress.image_of(tmp_path / "linux")
+    assert built == []
+
+
+def test_a_folder_of_patches_is_built_on_debians_source(tmp_path, built):
+    (tmp_path / "0001-a.patch").write_text("Subject: a\n\n---\n--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+one\n")
+    regress.image_of(tmp_path)
+    (step,) = built
+    assert step.inputs["source"] is None
+    assert step.inputs["patches"] == [tmp_path / "0001-a.patch"]
+
+
+def test_the_example_for_ci_names_what_there_is(monkeypatch):
+    text = (ROOT / "docs" / "examples" / "kernel-regress.yml").read_text()
+    switch = doctor.USERNS_SWITCH.relative_to("/proc/sys")
+    assert f"sysctl -w {str(switch).replace('/', '.')}=0" in text
+    for name in ("REWIND_BENCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/runner")
+    (cached,) = re.findall(r"path: ~(/\S*cache\S*)", text)
+    assert str(cache_dir()) == f"/home/runner{cached}"
+    patterns = set(re.findall(r"'rewind-bench/([^']+)'", text))
+    assert patterns
+    assert all(any(path.is_file() for path in ROOT.glob(f"{pattern}/*")) for pattern in patterns)
