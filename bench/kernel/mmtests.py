@@ -44,9 +44,6 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "gup": ("gup_test -ct -F 0x1 0 19 0x1000", "gup_longterm"),
     "other": ("mkdirty", "mdwe_test", "droppable", "mseal_test", "mrelease_test", "memfd_secret"),
 }
-#: What a kernel with the series in its source and the facility left out has to answer as well: the hooks of
-#: faults, copies and mappings that move are then nothing.
-WITHOUT_FACILITY = ("mremap", "cow")
 #: What the tests ask for beyond a usual kernel, with the series and without.
 CONFIG = "CONFIG_DEBUG_FS=y\nCONFIG_GUP_TEST=y\n"
 PROGRAMS_TAR = "mm.tar"

@@ -30,11 +30,15 @@ ABLATIONS = {
 }
 #: Lacks the fix for L1TF, so migration entries carry no dirty bit.
 L1TF_CPU = "Skylake-Client"
+#: With its remedies on it is slow to emulate: what waits until enough has happened may wait longer.
+L1TF_PATIENCE = "REWIND_PATIENCE=4"
 #: With mitigations off, as in other boots, a kernel takes no account of what its processor lacks. One that
 #: cannot be complete in emulation would only complain of that.
 MITIGATED = "mitigations=auto retbleed=off"
 VERDICT_NAME = "verdict.json"
 ORACLE_SEEDS_PER_PIECE = 20
+ORACLE_GENERATIONS = 50
+OPERATIONS_PER_SEED = 2000
 #: A generation of states takes half a second, each kind alone half a minute: a third of a piece's limit.
 STATES_SEEDS_PER_PIECE = 5
 
@@ -133,24 +137,34 @@ def full_pieces(*, seed: int = 1, oracle_operations: int = 1_000_000) -> tuple[P
         for name in case_programs():
             line = command(name, "-a", flags=flags, seed=seed)
             pieces.append(Piece(f"{name}-{label}", (line,), machine(), 5400.0))
-    pieces += [
-        Piece(f"{name}-l1tf", (command(name, seed=seed),), machine(cpu_model=L1TF_CPU), 3600.0)
-        for name in ("memory", "layout", "lifecycle")
-    ]
-    return (*pieces, *oracle_pieces(seed=seed, operations=oracle_operations), *states_pieces(seed=seed))
+    random = (*oracle_pieces(seed=seed, operations=oracle_operations), *states_pieces(seed=seed))
+    return (*pieces, *l1tf_pieces(seed=seed), *random)
 
 
-def oracle_pieces(
-    *, seed: int, operations: int, generations: int = 50, per_generation: int = 40
-) -> tuple[Piece, ...]:
+def l1tf_pieces(*, seed: int) -> tuple[Piece, ...]:
+    """What moves and swaps pages, on the CPU with L1TF: cases, and random programs under each ablation."""
+    (oracle,) = oracle_pieces(seed=seed, operations=len(ABLATIONS) * OPERATIONS_PER_SEED)
+    names = ("memory", "layout", "lifecycle", "commotion")
+    runs = [*((name, (command(name, seed=seed),)) for name in names), ("oracle", oracle.commands)]
+    return tuple(
+        Piece(
+            f"{name}-l1tf",
+            tuple(f"{L1TF_PATIENCE} {line}" for line in lines),
+            machine(cpu_model=L1TF_CPU),
+            3600.0,
+        )
+        for name, lines in runs
+    )
+
+
+def oracle_pieces(*, seed: int, operations: int) -> tuple[Piece, ...]:
     """Enough seeds for that many random operations, some per boot, ablations in turn."""
-    per_seed = generations * per_generation
-    seeds = range(seed, seed + max(1, -(-operations // per_seed)))
+    seeds = range(seed, seed + max(1, -(-operations // OPERATIONS_PER_SEED)))
     flags = list(ABLATIONS.values())
     pieces = []
     for start in range(seeds.start, seeds.stop, ORACLE_SEEDS_PER_PIECE):
         some = range(start, min(start + ORACLE_SEEDS_PER_PIECE, seeds.stop))
-        arguments = f"-g {generations} -o {per_generation}"
+        arguments = f"-g {ORACLE_GENERATIONS} -o {OPERATIONS_PER_SEED // ORACLE_GENERATIONS}"
         lines = [command("oracle", f"-s {s} {arguments}", flags=flags[s % len(flags)], seed=s) for s in some]
         pieces.append(Piece(f"oracle-{some.start}-{some.stop - 1}", tuple(lines), machine(), 5400.0))
     return tuple(pieces)

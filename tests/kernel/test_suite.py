@@ -58,6 +58,15 @@ def test_a_processor_with_a_fault_has_the_kernels_remedies():
     assert all(p.options.cmdline for p in suite.full_pieces() if p.name.endswith("-l1tf"))
 
 
+def test_the_cpu_with_l1tf_meets_what_moves_pages_and_random_programs():
+    pieces = {p.name.removesuffix("-l1tf"): p for p in suite.full_pieces(seed=5) if p.name.endswith("-l1tf")}
+    assert set(pieces) == {"memory", "layout", "lifecycle", "commotion", "oracle"}
+    assert {piece.options.cpu_model for piece in pieces.values()} == {suite.L1TF_CPU}
+    lines = pieces["oracle"].commands
+    assert {line.split()[1] for line in lines} == {f"REWIND_FLAGS={v}" for v in suite.ABLATIONS.values()}
+    assert len(lines) * suite.OPERATIONS_PER_SEED >= selftests.ENOUGH_OPERATIONS
+
+
 def test_the_short_slice_runs_every_program():
     (piece,) = suite.short_pieces()
     ran = {word for line in piece.commands for word in line.split() if word.startswith("/selftests/")}
