@@ -1,7 +1,7 @@
 """What a full run has beside pieces of self-tests.
 
-Each patch compiled, the kernel's own memory tests and hooked paths beside a kernel without the series, what a
-checkpoint and a rewind cost, soaks of real programs, and mutants.
+Each patch compiled and checked, the kernel's own memory tests and hooked paths beside a kernel without the
+series, what a checkpoint and a rewind cost, soaks of real programs, and mutants.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.build.digest import digest_of
 from bench.build.kernel import Kernel, Variant, kernel_step
 from bench.build.step import ensure
-from bench.kernel import cost_limits, each, idle, mmtests, mutants, soak, suite
+from bench.kernel import checkpatch, cost_limits, each, idle, mmtests, mutants, soak, suite
 from bench.kernel.suite import Verdict
 from bench.progress import Progress
 
@@ -21,6 +21,7 @@ from bench.progress import Progress
 def verdicts(seed: int, progress: Progress) -> Iterator[Verdict]:
     """All of it; what an earlier run found good is not done again. Raises the errors of builds and boots."""
     yield _each_patch(seed, progress)
+    yield _checkpatch(seed, progress)
     yield from _memory_tests("release", "mm", seed, progress)
     # With the facility left out, the hooks of faults, copies and mappings that move are nothing.
     yield from _memory_tests("norewind", "mm-norewind", seed, progress)
@@ -36,6 +37,13 @@ def _each_patch(seed: int, progress: Progress) -> Verdict:
     where = suite.folder_of(kernel_step("release"), seed) / "each-patch"
     with progress.stage("compile after each patch"):
         return suite.once(where, each.key_of(), functools.partial(each.verdict, where))
+
+
+def _checkpatch(seed: int, progress: Progress) -> Verdict:
+    where = suite.folder_of(kernel_step("release"), seed) / checkpatch.NAME
+    with progress.stage("check each patch"):
+        key = checkpatch.checkpatch_step().digest
+        return suite.once(where, key, functools.partial(checkpatch.verdict, where))
 
 
 def _memory_tests(variant: Variant, name: str, seed: int, progress: Progress) -> Iterator[Verdict]:

@@ -38,6 +38,7 @@ def ran(built, monkeypatch):
     monkeypatch.setattr(mmtests, "compare", compare)
     parts = (
         (full.each, "verdict"),
+        (full.checkpatch, "verdict"),
         (full.idle, "verdict"),
         (cost_limits, "verdict"),
         (full.soak, "run_once"),
@@ -59,7 +60,7 @@ def test_a_kernel_without_the_facility_answers_as_an_unpatched_one(ran, monkeypa
 def test_parts_that_were_good_are_not_run_again(ran):
     list(full.verdicts(1, Progress()))
     first = [part for part in ran if part != "soak"]  # which sees to that itself
-    assert {"each", "idle", "cost_limits"} <= set(first)
+    assert {"each", "checkpatch", "idle", "cost_limits"} <= set(first)
     ran.clear()
     list(full.verdicts(1, Progress()))
     assert set(ran) <= {"soak"}
