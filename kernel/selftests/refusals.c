@@ -408,24 +408,54 @@ static void caller_with_a_ring(long unused, long unused2)
 static int asked[2], answered[2];
 static long what_to_limit;
 
+static void look_by_perf(pid_t subject)
+{
+	struct perf_event_attr attributes = {
+		.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_PAGE_FAULTS, .size = sizeof(attributes),
+	};
+	int fd = syscall(SYS_perf_event_open, &attributes, subject, -1, -1, 0);
+
+	expect(fd >= 0 && close(fd) == 0);
+}
+
 static void limit_from_outside(void *unused)
 {
 	struct rlimit few = { 64, 64 };
 	struct sched_param none = { 0 };
 	pid_t subject;
-	cpu_set_t one;
+	cpu_set_t one, nowhere;
 
 	close(asked[1]);
 	expect(read(asked[0], &subject, sizeof(subject)) == sizeof(subject));
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
+	CPU_ZERO(&nowhere);
 	switch (what_to_limit) {
 	case 0: expect(prlimit(subject, RLIMIT_NOFILE, &few, NULL) == 0); break;
 	case 1: expect(setpriority(PRIO_PROCESS, subject, 10) == 0); break;
 	case 2: expect(sched_setscheduler(subject, SCHED_BATCH, &none) == 0); break;
 	case 3: expect(sched_setaffinity(subject, sizeof(one), &one) == 0); break;
+	/* Nothing comes of it. */
+	case 4: expect(sched_setaffinity(subject, sizeof(nowhere), &nowhere) < 0); break;
+	case 5: look_by_perf(subject); break;
 	}
 	expect(write(answered[1], "x", 1) == 1);
+}
+
+/* What somebody has tried, or only looked at, is no reason to refuse. */
+static void left_as_it_was(long what, long unused)
+{
+	pid_t own = getpid();
+	char byte;
+
+	what_to_limit = what;
+	expect(pipe(asked) == 0 && pipe(answered) == 0);
+	start_stranger(limit_from_outside, NULL);
+	if (checkpoint_plain())
+		return;
+	expect(write(asked[1], &own, sizeof(own)) == sizeof(own));
+	expect(read(answered[0], &byte, 1) == 1);
+	rewind_now();
 }
 
 static void limited(long what, long unused)
@@ -899,6 +929,8 @@ int main(int argc, char **argv)
 		{ "a nice value set by another", limited, 1, 0, 0, 0 },
 		{ "a policy set by another", limited, 2, 0, 0, 0 },
 		{ "an affinity set by another", limited, 3, 0, 0, 0 },
+		{ "an affinity that somebody could not set", left_as_it_was, 4, 0, 0, 0 },
+		{ "somebody has looked by perf", left_as_it_was, 5, 0, 0, 0 },
 		{ "another thread is traced", traced_thread, 0, 0, 0, 0 },
 		{ "a later thread is traced", traced_thread, 1, 0, 0, 0 },
 		{ "a thread that is exiting", exiting_thread, 0, 0, 0, 0 },

@@ -117,6 +117,15 @@ static void wait_for_a_byte(void *ends)
 	_exit(0);
 }
 
+static void close_after_a_byte(void *ends)
+{
+	char byte;
+
+	close(((int *)ends)[0]);
+	if (read(((int *)ends)[1], &byte, 1) == 1)
+		close(((int *)ends)[1]);
+}
+
 static void keep_for_good(void *ends) { close(((int *)ends)[0]); }
 
 /* A stranger holds the second of them. */
@@ -148,6 +157,25 @@ static void peer_goes(long internet, long unused)
 	expect(write(ends[0], "x", 1) == 1);
 	if (read(ends[0], &byte, 1) > 0)
 		fail("the other side wrote something");
+	rewind_now();
+}
+
+/* That it is done waits to be read, and is no data. */
+static void peer_closes_unnoticed(long unused, long unused2)
+{
+	struct sockaddr_in to;
+	int listener = bound(SOCK_STREAM, &to), ends[2];
+	struct pollfd end = { .events = POLLRDHUP };
+
+	expect(listen(listener, 8) == 0);
+	ends[0] = end.fd = connected(&to);
+	ends[1] = accept(listener, NULL, NULL);
+	close(listener);
+	keep_elsewhere(ends, close_after_a_byte);
+	if (checkpoint_plain())
+		return;
+	expect(write(ends[0], "x", 1) == 1);
+	expect(poll(&end, 1, 5000) == 1);
 	rewind_now();
 }
 
@@ -294,6 +322,20 @@ static void shut_down(long kind, long how)
 	expect_refusal("settings of a pipe, socket or terminal");
 }
 
+/* Nobody else can do that to one that has no peer. */
+static void listener_shut(long unused, long unused2)
+{
+	struct sockaddr_un name = { AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	/* A name that the kernel makes up. */
+	expect(bind(fd, (void *)&name, sizeof(name.sun_family)) == 0 && listen(fd, 8) == 0);
+	if (checkpoint_plain())
+		fail("a rewind left a listener closed");
+	expect(shutdown(fd, SHUT_RD) == 0);
+	expect_refusal("settings of a pipe, socket or terminal");
+}
+
 static void pipe_size(long unused, long unused2)
 {
 	int ends[2];
@@ -411,6 +453,7 @@ int main(int argc, char **argv)
 		{ "a connection at rest", quiet_connection, 0, 0, 0, 0 },
 		{ "a peer that closes its end", peer_goes, 0, 0, 0, 0 },
 		{ "a peer that resets the connection", peer_goes, 1, 0, 0, 0 },
+		{ "a peer that closes, unnoticed", peer_closes_unnoticed, 0, 0, 0, 0 },
 		OPTION(receive_timeout), OPTION(lingering), OPTION(filtering), OPTION(connecting),
 		OPTION(broadcasting), OPTION(priority), OPTION(mark), OPTION(peeking),
 		OPTION(small_buffer), OPTION(time_to_live), OPTION(service), OPTION(no_delay),
@@ -425,6 +468,7 @@ int main(int argc, char **argv)
 		{ "a connection shut down for reading", shut_down, INTERNET, SHUT_RD, 0, 0 },
 		{ "a connection shut down for writing", shut_down, INTERNET, SHUT_WR, 0, 0 },
 		{ "datagrams shut down", shut_down, INTERNET_DATAGRAM, SHUT_RDWR, 0, 0 },
+		{ "a listener shut down for reading", listener_shut, 0, 0, 0, 0 },
 		{ "size of a pipe", pipe_size, 0, 0, 0, 0 },
 		{ "master of a pseudo-terminal", master_of_a_terminal, 0, 0, 0, 0 },
 		{ "settings of a terminal", terminal_settings, 0, 0, 0, 0 },
