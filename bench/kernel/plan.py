@@ -46,6 +46,10 @@ DEBUG_PATIENCE = "REWIND_PATIENCE=8"
 #: Flag of both calls, in debug kernels: a page that differs from its hash is a line in the log (splat.py).
 VERIFY = 1 << 5
 VERIFY_ALONE = ("memory", "regions", "lifecycle")
+#: Whose slow cases a full run has there too: thousands of sudden ends, and of threads and layouts.
+DEBUG_SLOW = ("killed", "lifecycle", "threads", "layout")
+#: Random programs there, for each set of ablations.
+DEBUG_SEEDS = 4
 
 #: What the only program has to say on a kernel without the facility.
 ABSENT = f"smoke: {tap.WHOLE}: bailed out: this kernel has no REWIND"
@@ -103,6 +107,21 @@ def verify_pieces(*, seed: int = 1) -> tuple[Piece, ...]:
     )
 
 
+def debug_random_pieces(*, seed: int = 1) -> tuple[Piece, ...]:
+    """Random programs whose pages are compared with their hashes, a boot for each set of ablations."""
+    return tuple(
+        _debug_piece(
+            f"debug-random-{label}",
+            _patient(
+                suite.command("oracle", f"-s {at} -g 10 -o 40", flags=flags | VERIFY, seed=at)
+                for at in range(seed, seed + DEBUG_SEEDS)
+            ),
+            limit_s=5400.0,
+        )
+        for label, flags in suite.ABLATIONS.items()
+    )
+
+
 def faults_piece(*, seed: int = 1) -> Piece:
     """Every allocation fails once, under each set of ablations; the debug kernel has fault injection."""
     commands = _patient(suite.command("faults", flags=flags, seed=seed) for flags in suite.ABLATIONS.values())
@@ -147,10 +166,19 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
     )
     if not full:
         return short
-    debug_pieces = tuple(
-        _debug_piece(f"debug-{name}", debug_piece((name,), seed=seed).commands, limit_s=5400.0)
-        for name in selftests.programs()
-        if name != "faults"  # which has a piece of its own, with all ablations
+    debug_pieces = (
+        *(
+            _debug_piece(
+                f"debug-{name}",
+                _patient([suite.command(name, "-a" if name in DEBUG_SLOW else "", seed=seed)]),
+                limit_s=5400.0,
+            )
+            for name in selftests.programs()
+            if name != "faults"  # which has a piece of its own, with all ablations
+        ),
+        *verify_pieces(seed=seed),
+        *debug_random_pieces(seed=seed),
+        faults_piece(seed=seed),
     )
     no_swap = kernel_step("release", extra_config=NO_SWAP)
     return (
@@ -160,7 +188,7 @@ def plans(*, full: bool = False, seed: int = 1) -> tuple[Plan, ...]:
         Plan("release-full", release, suite.full_pieces(seed=seed)),
         Plan("no-swap", no_swap, suite.short_pieces(seed=seed, situations=("release", "no-swap"))),
         Plan("kcsan", kernel_step("release", extra_config=KCSAN), (kcsan_piece(seed=seed),)),
-        Plan("debug-full", debug, (*debug_pieces, *verify_pieces(seed=seed), faults_piece(seed=seed))),
+        Plan("debug-full", debug, debug_pieces),
     )
 
 
