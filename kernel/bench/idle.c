@@ -6,13 +6,16 @@
  * runs now before and now after its creator goes on: there the least counts.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -121,6 +124,16 @@ static void fork_exit(long i)
 	waitpid(pid, NULL, 0);
 }
 
+/* All of a fork but that it is scheduled: its number is taken, so what was copied is freed. */
+static void fork_in_vain(long i)
+{
+	pid_t taken = 1;
+	struct clone_args child = { .exit_signal = SIGCHLD, .set_tid = (unsigned long)&taken, .set_tid_size = 1 };
+
+	(void)i;
+	must(syscall(SYS_clone3, &child, sizeof(child)) < 0 && errno == EEXIST, "clone3");
+}
+
 static void execute(long i)
 {
 	pid_t pid = vfork();
@@ -178,6 +191,7 @@ static const struct {
 	{ "mprotect of pages, a page", present, protect, drop, PAGES, PAGES },
 	{ "mremap, a page", present, move, drop, 1, PAGES },
 	{ "brk", nothing, heap, nothing, PAGES, 2 },
+	{ "fork that fails at its end", nothing, fork_in_vain, nothing, PAGES, 1 },
 	{ "fork, exit, wait", present, fork_exit, drop, FEW, 1 },
 	{ "vfork, exec, exit, wait", nothing, execute, nothing, FEW, 1 },
 	{ "thread, start to join", nothing, threads, nothing, FEW, 1, 1 },

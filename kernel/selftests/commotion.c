@@ -31,7 +31,7 @@
 
 /* ---- the subject ------------------------------------------------------- */
 
-enum { PLAIN, OF_FILE, MERGED, BORN, LATER, REGIONS };
+enum { PLAIN, OF_FILE, MERGED, BORN, LARGE, LATER, REGIONS };
 
 /* Mapped before the fork, so that both know where; touched by the subject only. */
 static struct region {
@@ -40,7 +40,7 @@ static struct region {
 	char *start;
 } regions[REGIONS] = {
 	[PLAIN] = { 200, 'a' }, [OF_FILE] = { 64, 'f' }, [MERGED] = { 64, 'k' }, [BORN] = { 64, 0 },
-	[LATER] = { 64, 0 },
+	[LARGE] = { HUGE / PAGE, 'l' }, [LATER] = { 64, 0 },
 };
 
 static char token[LENGTH];
@@ -57,7 +57,21 @@ static void by_vm_write(char *at)
 	expect_eq(process_vm_writev(getpid(), &local, 1, &remote, 1, 0), LENGTH);
 }
 
-static void (*const ways[])(char *at) = { by_store, by_read, by_mem, by_vm_write };
+/* Until the rewind a pipe has the page, if there is room in it. */
+static void by_store_and_vmsplice(char *at)
+{
+	static int kept[2];
+	struct iovec part = { at, LENGTH };
+
+	if (!kept[1])
+		expect(pipe(kept) == 0);
+	memcpy(at, token, LENGTH);
+	expect(vmsplice(kept[1], &part, 1, SPLICE_F_NONBLOCK) == LENGTH || errno == EAGAIN);
+}
+
+static void (*const ways[])(char *at) = {
+	by_store, by_read, by_mem, by_vm_write, by_store_and_vmsplice,
+};
 
 static void write_at_random(unsigned long *random)
 {
@@ -105,6 +119,8 @@ static void prepare_subject(int with_ksm)
 	memset(regions[PLAIN].start, 'a', regions[PLAIN].pages * PAGE);
 	memset(regions[OF_FILE].start, 'f', regions[OF_FILE].pages / 2 * PAGE);
 	memset(regions[MERGED].start, 'k', regions[MERGED].pages * PAGE);
+	madvise(regions[LARGE].start, HUGE, MADV_HUGEPAGE);
+	memset(regions[LARGE].start, 'l', HUGE);
 	if (with_ksm)
 		merge(&regions[MERGED]);
 	munmap(regions[LATER].start, regions[LATER].pages * PAGE);
@@ -157,7 +173,7 @@ static void run_subject(int reached, int with_ksm)
 
 /* ---- kinds of noise: each returns how much of it there was -------------- */
 
-#define KNOWN	(200 + 64 + 64 + 64)	/* pages of the regions that stay */
+#define KNOWN	(200 + 64 + 64 + 64 + HUGE / PAGE)	/* pages of the regions that stay */
 
 static long move_pages(pid_t pid)
 {
@@ -325,7 +341,7 @@ static void map_regions(void)
 {
 	for (int i = 0; i < REGIONS; i++)
 		regions[i].start = i == OF_FILE ? file_private(regions[i].pages, 'f') :
-						  anon(regions[i].pages, 0);
+				   i == LARGE ? room_for_huge() : anon(regions[i].pages, 0);
 }
 
 /* Those of the wanted kinds that this machine has. */
