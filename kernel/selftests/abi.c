@@ -304,10 +304,13 @@ static void verifying(long unused, long unused2)
 
 /* ---- misuse ----------------------------------------------------------- */
 
+static volatile int recursions;
+
 static void recursion(int signal)
 {
 	long error = sys_checkpoint(call_flags);
 
+	recursions++;
 	if (error < 0 && error != -EBUSY)
 		_exit(CASE_FAIL);
 }
@@ -321,27 +324,61 @@ static void checkpoint_from_handlers(long unused, long unused2)
 
 		expect(gen >= 0 || gen == -EBUSY);
 	}
+	expect(recursions > 0);
 }
 
-static void vfork_child(long unused, long unused2)
+/* It has the memory of its parent, and no checkpoint: that is the parent's, if there is one. */
+static void vfork_child(long checkpointed, long unused)
 {
-	long gen = checkpoint_plain(), errors[2];
+	long gen = checkpointed ? checkpoint_plain() : 0, errors[2] = { 1, 1 };
+	volatile long *out = errors;
 	pid_t pid;
 
-	if (gen == 0) {
-		volatile long *out = errors;
-
-		pid = vfork();
-		if (pid == 0) {
-			out[0] = sys_checkpoint(0);
-			out[1] = sys_rewind(0);
-			_exit(0);
-		}
-		waitpid(pid, NULL, 0);
-		if (out[0] >= 0 || out[1] >= 0)
-			fail("a vfork child got %ld and %ld", out[0], out[1]);
-		rewind_now();
+	if (gen == GENERATIONS)
+		return;
+	pid = vfork();
+	if (pid == 0) {
+		out[0] = sys_checkpoint(call_flags);
+		out[1] = sys_rewind(call_flags);
+		_exit(0);
 	}
+	expect(waitpid(pid, NULL, 0) == pid);
+	expect_eq(out[0], -EOPNOTSUPP);
+	expect_eq(out[1], -ENODATA);
+	expect_reason("the memory is shared with another process");
+	if (checkpointed)
+		rewind_now();
+	expect_eq(sys_rewind(call_flags), -ENODATA);
+	expect_eq(sys_checkpoint(call_flags), 0);
+}
+
+/* Of its parent's it knows nothing; it may have one of its own. */
+static void child_has_none(long unused, long unused2)
+{
+	char *page = anon(1, 'a');
+	long gen = checkpoint(), own;
+	int status;
+	pid_t pid;
+
+	if (gen == GENERATIONS)
+		return;
+	page[5] = 'T';
+	pid = fork();
+	if (pid == 0) {
+		expect_eq(rewind_counter("checkpointed"), 0);
+		expect_eq(sys_rewind(call_flags), -ENODATA);
+		own = sys_checkpoint(call_flags);
+		expect(own >= 0);
+		expect(page[5] == 'T' && page[6] == 'a');
+		page[6] = 'C';
+		if (own < 2)
+			rewind_now();
+		_exit(CASE_PASS);
+	}
+	expect(waitpid(pid, &status, 0) == pid);
+	expect_eq(status, 0);
+	expect(page[5] == 'T' && page[6] == 'a');
+	rewind_now();
 }
 
 static void expect_traced(long error)
@@ -459,6 +496,104 @@ static void checkpoints_at_once(long count, long unused)
 		if ((long)result && (long)result != -EBUSY)
 			fail("checkpoint in a thread: %ld", (long)result);
 	}
+}
+
+static volatile long begun, seen_busy, over;
+
+static void *beside_a_rewind(void *unused)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		while (!begun)
+			usleep(1000);
+		usleep(200000);
+		seen_busy = sys_checkpoint(call_flags);
+		while (!over)
+			usleep(1000);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	for (;;)
+		pause();
+}
+
+/* A thread that waits for its vfork child keeps a rewind waiting for two seconds. */
+static void busy_with_another(long unused, long unused2)
+{
+	pthread_t thread;
+
+	if (checkpoint_plain())
+		fail("rewound without an answer");
+	expect(pthread_create(&thread, NULL, beside_a_rewind, NULL) == 0);
+	usleep(50000);
+	begun = 1;
+	expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+	expect_eq(seen_busy, -EBUSY);
+	over = 1;
+}
+
+#define RESULTS	"CRBX"	/* a checkpoint, back from a rewind, busy, anything else */
+
+/* A byte for each call, in a file whose offset the supervisor shares. */
+static void tell_result(long result, int rewinds)
+{
+	char what = RESULTS[3];
+
+	if (result == -EBUSY)
+		what = RESULTS[2];
+	else if (!rewinds && result >= 0)
+		what = RESULTS[result > 0];
+	if (what == RESULTS[3]) {
+		char reason[256];
+
+		refusal_reason(reason, sizeof(reason));
+		fail("%s: %ld; reason: %s", rewinds ? "rewind" : "checkpoint", result, reason);
+	}
+	if (write(LOG_FD, &what, 1) != 1)
+		fail("no log");
+}
+
+static void count_results(long *counts)
+{
+	static char bytes[1 << 16];
+	ssize_t n;
+
+	memset(counts, 0, 3 * sizeof(*counts));
+	for (off_t at = 0; (n = pread(LOG_FD, bytes, sizeof(bytes), at)) > 0; at += n)
+		for (ssize_t i = 0; i < n; i++)
+			counts[strchr(RESULTS, bytes[i]) - RESULTS]++;
+}
+
+static void *call_one(void *rewinds)
+{
+	pthread_barrier_wait(&barrier);
+	for (;;) {
+		long result = rewinds ? sys_rewind(call_flags) : sys_checkpoint(call_flags);
+
+		tell_result(result, !!rewinds);
+		if (result == -EBUSY)
+			usleep(100);
+	}
+}
+
+/* Some take checkpoints and some rewind, to whichever was the last; all in each other's way. */
+static void both_at_once(long count, long least)
+{
+	pthread_t thread;
+	long counts[3];
+
+	pthread_barrier_init(&barrier, NULL, count + 1);
+	for (long i = 0; i < count; i++)
+		expect(pthread_create(&thread, NULL, call_one, (void *)(i & 1)) == 0);
+	usleep(10000);
+	checkpoint_plain();
+	pthread_barrier_wait(&barrier);
+	do {
+		usleep(1000);
+		count_results(counts);
+	} while (counts[0] < least || counts[1] < least || counts[2] < least);
+	diag("  %ld checkpoints, %ld rewinds, %ld times busy", counts[0], counts[1], counts[2]);
 }
 
 static void at_the_limit_of_processes(long unused, long unused2)
@@ -769,7 +904,9 @@ int main(int argc, char **argv)
 		{ "the sysctl switches it off later", switched_off_later, 0, 0, 0, 0 },
 		{ "hashes of pages are for debug kernels", verifying, 0, 0, 0, 0 },
 		{ "checkpoint from signal handlers", checkpoint_from_handlers, 0, 0, 0, 0 },
-		{ "from a vfork child", vfork_child, 0, 0, 0, 0 },
+		{ "from a vfork child", vfork_child, 1, 0, 0, 0 },
+		{ "from a vfork child, and no checkpoint before", vfork_child, 0, 0, 0, 0 },
+		{ "a child has no checkpoint", child_has_none, 0, 0, 0, 0 },
 		{ "checkpoint under ptrace", under_ptrace, (long)traced_first, 0, 0, 0 },
 		{ "rewind under ptrace", under_ptrace, (long)traced_later, 0, 0, 0 },
 		{ "rewind in all threads at once", all_threads_at_once, 8, 0, 0, 60 },
@@ -777,6 +914,8 @@ int main(int argc, char **argv)
 		{ "at the limit of memory", at_the_limit_of_memory, 50, 0, 0, 60 },
 		{ "at every limit of memory", at_the_limit_of_memory, 10, 0, SLOW, 300 },
 		{ "checkpoint in all threads at once", checkpoints_at_once, 8, 0, 0, 30 },
+		{ "checkpoint and rewind in threads at once", both_at_once, 6, 20, 0, 60 },
+		{ "busy while another rewinds", busy_with_another, 0, 0, 0, 0 },
 		{ "exec drops the checkpoint", exec_drops_it, 0, 0, 0, 0 },
 		{ "exec ends what holds for children", exec_ends_the_family, 0, 0, 0, 0 },
 		{ "a sealed checkpoint cannot be replaced", sealed, 0, 0, 0, 0 },
