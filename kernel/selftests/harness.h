@@ -133,6 +133,14 @@ struct attributes {
 	unsigned int clamp_min, clamp_max;
 };
 long set_attributes(struct attributes *attributes);	/* of the calling thread */
+/*
+ * A file system of one file, which whoever has it open waits for: its device.  All requests are
+ * answered up to the first of a kind, whose number is returned.
+ */
+#define SERVED_PAGES	32	/* in one write */
+int mount_served(const char *path);
+unsigned long serve_until(int device, unsigned int kind, unsigned int open_flags);
+void answer_served(int device, unsigned long number, const void *what, size_t size);
 void copy_program(const char *to, mode_t mode);	/* the running one */
 /* Make a cgroup with a limit and enter it; skips the case where there are none. */
 void enter_group(const char *name, const char *file, const char *limit);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -11,9 +12,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -345,6 +348,61 @@ long set_attributes(struct attributes *attributes)
 {
 	attributes->size = sizeof(*attributes);
 	return syscall(SYS_sched_setattr, 0, attributes, 0);
+}
+
+int mount_served(const char *path)
+{
+	int device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	char options[64];
+
+	close(open(path, O_CREAT | O_RDWR, 0600));
+	snprintf(options, sizeof(options), "fd=%d,rootmode=100600,user_id=0,group_id=0", device);
+	expect(device >= 0 && mount("served", path, "fuse", 0, options) == 0);
+	return device;
+}
+
+static void answer_with(int device, unsigned long number, int error, const void *what, size_t size)
+{
+	struct fuse_out_header head = { .len = sizeof(head) + size, .unique = number, .error = error };
+	struct iovec parts[] = { { &head, sizeof(head) }, { (void *)what, size } };
+
+	expect(writev(device, parts, 2) == head.len);
+}
+
+void answer_served(int device, unsigned long number, const void *what, size_t size)
+{
+	answer_with(device, number, 0, what, size);
+}
+
+unsigned long serve_until(int device, unsigned int kind, unsigned int open_flags)
+{
+	static char request[FUSE_MIN_READ_BUFFER + SERVED_PAGES * PAGE];
+	const struct fuse_in_header *head = (void *)request;
+	struct fuse_attr_out attributes = { .attr_valid = 60, .attr = { .ino = 1, .mode = S_IFREG | 0600, .nlink = 1 } };
+	struct fuse_init_out init = { .major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = SERVED_PAGES * PAGE };
+	struct fuse_open_out open = { .open_flags = open_flags };
+
+	for (;;) {
+		expect(read(device, request, sizeof(request)) > 0);
+		if (head->opcode == kind)
+			return head->unique;
+		switch (head->opcode) {
+		case FUSE_INIT:
+			answer_with(device, head->unique, 0, &init, sizeof(init));
+			break;
+		case FUSE_GETATTR:
+			answer_with(device, head->unique, 0, &attributes, sizeof(attributes));
+			break;
+		case FUSE_OPEN:
+			answer_with(device, head->unique, 0, &open, sizeof(open));
+			break;
+		case FUSE_GETXATTR:
+			answer_with(device, head->unique, -ENOSYS, NULL, 0);
+			break;
+		default:
+			fail("request %u of a file system", head->opcode);
+		}
+	}
 }
 
 void enter_group(const char *name, const char *file, const char *limit)

@@ -736,38 +736,6 @@ static void traced_thread(long later, long unused)
 
 #define SLOW_FILE	"/tmp/slow"
 
-static void answer(int device, unsigned long unique, const void *what, size_t size)
-{
-	struct fuse_out_header head = { .len = sizeof(head) + size, .unique = unique };
-	struct iovec parts[] = { { &head, sizeof(head) }, { (void *)what, size } };
-
-	expect(writev(device, parts, 2) == head.len);
-}
-
-/* A file system of one file, up to the flush of it: the number of that request. */
-static unsigned long serve_until_flush(int device)
-{
-	static char request[FUSE_MIN_READ_BUFFER + PAGE];
-	const struct fuse_in_header *head = (void *)request;
-	struct fuse_attr_out attributes = { .attr_valid = 60, .attr = { .ino = 1, .mode = S_IFREG | 0600, .nlink = 1 } };
-	struct fuse_init_out init = { .major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = PAGE };
-	struct fuse_open_out open = { 0 };
-
-	for (;;) {
-		expect(read(device, request, sizeof(request)) > 0);
-		if (head->opcode == FUSE_FLUSH)
-			return head->unique;
-		if (head->opcode == FUSE_INIT)
-			answer(device, head->unique, &init, sizeof(init));
-		else if (head->opcode == FUSE_GETATTR)
-			answer(device, head->unique, &attributes, sizeof(attributes));
-		else if (head->opcode == FUSE_OPEN)
-			answer(device, head->unique, &open, sizeof(open));
-		else
-			fail("request %u of a file system", head->opcode);
-	}
-}
-
 /* Its descriptors go with it, and one of them takes its time. */
 static void *leave_slowly(void *unused)
 {
@@ -777,24 +745,20 @@ static void *leave_slowly(void *unused)
 
 static void slow_thread(long later, long unused)
 {
-	int device = open("/dev/fuse", O_RDWR | O_CLOEXEC), status;
+	int device = mount_served(SLOW_FILE), status;
 	unsigned long unique;
-	char options[64];
 	pid_t pid;
 
-	close(open(SLOW_FILE, O_CREAT | O_RDWR, 0600));
-	snprintf(options, sizeof(options), "fd=%d,rootmode=100600,user_id=0,group_id=0", device);
-	expect(device >= 0 && mount("slow", SLOW_FILE, "fuse", 0, options) == 0);
 	expect(pipe(to_main) == 0 && pipe(to_tracer) == 0);
 	pid = fork();
 	if (pid == 0) {
 		close(device);
 		beside_a_thread(leave_slowly, "a thread does not finish exiting", later);
 	}
-	unique = serve_until_flush(device);
+	unique = serve_until(device, FUSE_FLUSH, 0);
 	expect(write(to_main[1], "", 1) == 1);
 	hear(to_tracer);
-	answer(device, unique, NULL, 0);
+	answer_served(device, unique, NULL, 0);
 	expect(write(to_main[1], "", 1) == 1);
 	expect(waitpid(pid, &status, 0) == pid);
 	umount2(SLOW_FILE, MNT_DETACH);
