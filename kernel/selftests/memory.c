@@ -54,13 +54,18 @@ static long by_read(char *at)
 	return pread(token_file, at, LENGTH, 0);
 }
 
-/* Opened in each generation: a disk's descriptor may be a reason to refuse a checkpoint. */
-static long by_direct_read(char *at)
+/* In each generation: a disk's descriptor may be a reason to refuse a checkpoint. */
+static void open_disk(void)
 {
 	static const char *const disks[] = { "/dev/vdb", "/dev/ram1" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(disks) && direct < 0; i++)
 		direct = open(disks[i], O_RDWR | O_DIRECT);
+}
+
+static long by_direct_read(char *at)
+{
+	open_disk();
 	if (direct < 0 || pwrite(direct, token, LENGTH, 0) != LENGTH)
 		skip("no disk for direct I/O: %s", strerror(errno));
 	return pread(direct, at, LENGTH, 0);
@@ -552,6 +557,54 @@ static void collapse_written(long a, long b)
 	rewind_now();
 }
 
+/*
+ * What goes to a disk by direct I/O must not be a page that a child shares: a copy takes its place,
+ * which nothing was written to but which is not the snapshot's.
+ */
+static void unshared_for_a_pin(long a, long b)
+{
+	uint64_t before[PAGES], after[PAGES];
+	pid_t pid;
+	long gen;
+
+	prepare_filled();
+	gen = checkpoint_plain();
+	expect_filled(region, PAGES, fill);
+	if (gen == GENERATIONS)
+		return;
+	memset(region, 'T', PAGES * PAGE);
+	look_up(before);
+	pid = fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	open_disk();
+	if (direct < 0 || pwrite(direct, region, PAGES * PAGE, 0) != (ssize_t)(PAGES * PAGE))
+		skip("no disk for direct I/O: %s", strerror(errno));
+	kill(pid, SIGKILL);
+	expect(waitpid(pid, NULL, 0) == pid);
+	look_up(after);
+	for (int i = 0; i < PAGES; i++)
+		expect(FRAME(before[i]) && FRAME(before[i]) != FRAME(after[i]));
+	rewind_now();
+}
+
+/* With nothing between two generations that would make a processor forget what it knows of the pages. */
+static void again_and_again(long generations, long b)
+{
+	long gen;
+
+	prepare_filled();
+	gen = sys_checkpoint(call_flags);
+	expect(gen >= 0);
+	expect_filled(region, PAGES, fill);
+	if (gen == generations)
+		return;
+	for (int i = 0; i < PAGES; i++)
+		region[i * PAGE + gen] = 'T';
+	sys_rewind(call_flags);
+}
+
 static void many_pages(long pages, long born)
 {
 	char *memory = anon(pages, born ? 0 : 'm');
@@ -813,6 +866,8 @@ int main(int argc, char **argv)
 	cases[count++] = (struct testcase){ "a large folio, then a child", large_folio_forked_over, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "a large folio, then a child that writes", large_folio_forked_over, 1, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "100 large folios", large_folios, 100, 0, 0, 60 };
+	cases[count++] = (struct testcase){ "unshared for direct I/O", unshared_for_a_pin, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "written again and again", again_and_again, 200, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "1000 pages", many_pages, 1000, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "1000 born pages", many_pages, 1000, 1, 0, 0 };
 	cases[count++] = (struct testcase){ "10000 pages", many_pages, 10000, 0, SLOW, 120 };
