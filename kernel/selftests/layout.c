@@ -386,6 +386,123 @@ static void at_map_count_limit(long unused, long unused2)
 	rewind_now();
 }
 
+/* A mapping of that many pages which cannot become part of another. */
+static char *anon_alone(size_t pages, int fill)
+{
+	char *start = anon(pages + 2, fill);
+
+	expect(mprotect(start, PAGE, PROT_NONE) == 0);
+	expect(mprotect(start + (1 + pages) * PAGE, PAGE, PROT_NONE) == 0);
+	return start + PAGE;
+}
+
+static long name(char *start, size_t pages, const char *name)
+{
+	return prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, pages * PAGE, name);
+}
+
+/* A name that is all that has changed, or that a mapping made again has to be given. */
+static void names(long unused, long unused2)
+{
+	char *named = anon_alone(8, 'n'), *nameless = anon_alone(8, 'o');
+	long gen;
+
+	if (name(named, 8, "mine"))
+		skip("no names");
+	gen = checkpoint();
+	expect_filled(named, 8, 'n');
+	expect_filled(nameless, 8, 'o');
+	if (gen == GENERATIONS)
+		return;
+	expect(name(nameless, 8, "token") == 0);
+	if (gen & 1)
+		expect(name(named, 8, gen & 2 ? "token" : NULL) == 0);
+	else
+		expect(munmap(named, 8 * PAGE) == 0);
+	rewind_now();
+}
+
+#define MAPPINGS_LIMIT	"/proc/sys/vm/max_map_count"
+#define CROWD		200	/* mappings: more than the supervisor has */
+
+static char *gap_with_neighbours(char *at)
+{
+	const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, rights = PROT_READ | PROT_WRITE;
+
+	expect(mmap(at, 4 * PAGE, rights, how, -1, 0) == at);
+	expect(mmap(at + 8 * PAGE, 4 * PAGE, rights, how, -1, 0) == at + 8 * PAGE);
+	return at + 4 * PAGE;
+}
+
+/* To be put back, what a request made one has to be divided, at the limit: that is no request. */
+static void divided_at_the_limit(long unused, long unused2)
+{
+	char *two = FAR + (1UL << 32), *gap = gap_with_neighbours(two + 64 * PAGE), usual[32], now[32];
+	const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	long gen, error;
+
+	expect(mmap(two, 8 * PAGE, PROT_READ | PROT_WRITE, how, -1, 0) == two);
+	memset(two, 'a', 8 * PAGE);
+	expect(mprotect(two + 4 * PAGE, 4 * PAGE, PROT_READ) == 0);
+	for (int i = 0; i < CROWD; i++)
+		expect(mmap(two + (128 + 2 * i) * PAGE, PAGE, PROT_NONE, how, -1, 0) != MAP_FAILED);
+	snprintf(usual, sizeof(usual), "%ld", read_long(MAPPINGS_LIMIT));
+	gen = checkpoint();
+	expect_eq(write_text(MAPPINGS_LIMIT, usual), 0);
+	if (gen == GENERATIONS)
+		return;
+	expect(mprotect(two, 8 * PAGE, PROT_READ | PROT_WRITE) == 0);
+	expect(mmap(gap, 4 * PAGE, PROT_READ | PROT_WRITE, how, -1, 0) == gap);
+	snprintf(now, sizeof(now), "%d", CROWD);
+	expect_eq(write_text(MAPPINGS_LIMIT, now), 0);
+	error = sys_rewind(call_flags);
+	write_text(MAPPINGS_LIMIT, usual);
+	fail("rewind: %ld", error);
+}
+
+#define OVERCOMMIT	"/proc/sys/vm/overcommit_"
+#define MUCH		(600UL << 20)	/* bytes: more than there is swap */
+
+/* As a machine that promises no more than it has, and no memory to promise. */
+static void promise(int nothing)
+{
+	if (nothing)
+		expect_eq(write_text(OVERCOMMIT "kbytes", "1"), 0);
+	else
+		expect_eq(write_text(OVERCOMMIT "ratio", "50"), 0);
+	expect_eq(write_text(OVERCOMMIT "memory", nothing ? "2" : "0"), 0);
+}
+
+/* What a request gave up of promised memory others have by now: a refusal, and nothing changed. */
+static void not_to_be_had(long unmapping, long unused)
+{
+	char *much = mmap(NULL, MUCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *page = anon(1, 'a');
+	unsigned char there;
+	long gen, error;
+
+	expect(much != MAP_FAILED);
+	gen = checkpoint_plain();
+	error = read_long(OVERCOMMIT "memory");
+	promise(0);
+	expect_eq(error, 0);
+	expect_filled(page, 1, 'a');
+	if (gen == GENERATIONS)
+		return;
+	page[5] = 'T';
+	if (unmapping)
+		expect(munmap(much, MUCH) == 0);
+	else	/* Memory that was never written to and cannot be is not accounted for. */
+		expect(mprotect(much, MUCH, PROT_READ) == 0);
+	promise(1);
+	error = sys_rewind(call_flags);
+	promise(0);
+	expect_eq(error, -ENOMEM);
+	expect_eq(page[5], 'T');
+	expect_eq(mincore(much, PAGE, &there), unmapping ? -1 : 0);
+	rewind_now();
+}
+
 /* Next to each other and alike, but each with pages of its own: they never become one. */
 static void neighbours(long unreserved, long unused)
 {
@@ -426,7 +543,7 @@ static long bind(char *start, unsigned long pages, int mode)
 /* As OpenBLAS does with its buffers, before the checkpoint and in a request. */
 static void memory_policies(long unused, long unused2)
 {
-	char *with = anon(16, 'a'), *without = anon(16, 'b');
+	char *with = anon(16, 'a'), *without = anon(16, 'b'), *alone = anon_alone(16, 'c');
 	long gen, local;
 
 	if (bind(with, 16, 1))		/* MPOL_PREFERRED, no node: local */
@@ -438,6 +555,7 @@ static void memory_policies(long unused, long unused2)
 	for (int i = 0; i < 16; i++) {
 		expect_eq(policy_at(with + i * PAGE), local);
 		expect_eq(policy_at(without + i * PAGE), 0);
+		expect_eq(policy_at(alone + i * PAGE), 0);
 	}
 	if (gen == GENERATIONS)
 		return;
@@ -445,6 +563,8 @@ static void memory_policies(long unused, long unused2)
 	memset(without, 'T', 4 * PAGE);
 	expect_eq(bind(with + (4 + gen) * PAGE, 4, 0), 0);
 	expect_eq(bind(without + gen * PAGE, 8, 2), 0);
+	/* Nothing but its policy tells this one from what it was. */
+	expect_eq(bind(alone, 16, 2), 0);
 	if (gen == 1)
 		munmap(with, 16 * PAGE);
 	rewind_now();
@@ -452,7 +572,7 @@ static void memory_policies(long unused, long unused2)
 
 int main(int argc, char **argv)
 {
-	static struct testcase cases[ARRAY_SIZE(mutations) + 6];
+	static struct testcase cases[ARRAY_SIZE(mutations) + 10];
 	size_t count = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(mutations); i++)
@@ -462,6 +582,10 @@ int main(int argc, char **argv)
 	cases[count++] = (struct testcase){ "mixed for long", mixed, 2000, 0, SLOW, 1200 };
 	cases[count++] = (struct testcase){ "neighbours that are not one", neighbours, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "such neighbours, not accounted for", neighbours, MAP_NORESERVE, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "names", names, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "divided at the limit of mappings", divided_at_the_limit, 0, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "unmapped, and no memory to be had", not_to_be_had, 1, 0, 0, 0 };
+	cases[count++] = (struct testcase){ "read-only, and no memory to be had", not_to_be_had, 0, 0, 0, 0 };
 	cases[count++] = (struct testcase){ "at the limit of mappings", at_map_count_limit, 0, 0, SLOW, 300 };
 	return run_cases(argc, argv, cases, count);
 }
