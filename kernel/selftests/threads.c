@@ -242,6 +242,53 @@ static void futex_wait_goes_on(long unused, long unused2)
 		rewind_now();
 }
 
+static int wire[2];
+static volatile long outcome;
+
+static void *read_a_byte(void *unused)
+{
+	char byte;
+
+	ready = 1;
+	outcome = read(wire[0], &byte, 1) < 0 ? -errno : byte;
+	for (;;)
+		pause();
+}
+
+static void *sleep_a_while(void *unused)
+{
+	struct timespec time = { 0, 200000000 };
+
+	ready = 1;
+	outcome = nanosleep(&time, &time) < 0 ? -errno : 'x';
+	for (;;)
+		pause();
+}
+
+/* A system call that a thread was in begins again, and does what it was to do. */
+static void call_goes_on(long life, long unused)
+{
+	pthread_t thread;
+	long gen;
+
+	expect(pipe(wire) == 0);
+	expect(pthread_create(&thread, NULL, (void *(*)(void *))life, NULL) == 0);
+	while (!ready)
+		;
+	usleep(10000);
+	gen = checkpoint_plain();
+	expect_eq(outcome, 0);
+	usleep(1000);
+	if (life == (long)read_a_byte)
+		expect(write(wire[1], "x", 1) == 1);
+	while (!outcome)
+		usleep(100);
+	if (outcome != 'x')
+		fail("it came to %ld after rewind %ld", outcome, gen);
+	if (gen < GENERATIONS)
+		rewind_now();
+}
+
 /* The mask in force is the one outside sigsuspend(), not the temporary one. */
 static void nothing(int signal)
 {
@@ -781,6 +828,8 @@ int main(int argc, char **argv)
 		{ "rewind by a later thread", with_pool, BY_BORN_THREAD, 6, 0, 60 },
 		{ "a thread that runs at the checkpoint", running_at_the_checkpoint, 0, 0, 0, 60 },
 		{ "a futex wait goes on", futex_wait_goes_on, 0, 0, 0, 0 },
+		{ "a read goes on", call_goes_on, (long)read_a_byte, 0, 0, 0 },
+		{ "a sleep goes on", call_goes_on, (long)sleep_a_while, 0, 0, 0 },
 		{ "the mask outside sigsuspend", sigsuspend_mask, 0, 0, 0, 0 },
 		{ "a thread of the checkpoint has ended", a_thread_has_ended, 0, 0, 0, 0 },
 		{ "all threads rewind in turn", in_turn, 4, 300, 0, 60 },
