@@ -3,11 +3,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -368,6 +372,31 @@ static void log_is_charged(long unused, long unused2)
 		fail("%ld pages are charged for, and nobody is there", rest);
 }
 
+/* Of a thousand, and two thirds of that: as /proc/<pid>/oom_score has it. */
+static long score_of(long pages)
+{
+	return pages * 1000 / ((meminfo_kb("MemTotal") + meminfo_kb("SwapTotal")) / 4) * 2 / 3;
+}
+
+enum { COUNTED = 30000 };	/* pages */
+
+/* Who is to be ended for lack of memory is judged by its log, too. */
+static void log_is_counted(long unused, long unused2)
+{
+	char *pages = anon(COUNTED, 'c');
+	long gen = checkpoint_plain(), before = read_long("/proc/self/oom_score"), more;
+
+	if (gen)
+		return;
+	memset(pages, 'T', COUNTED * PAGE);
+	more = read_long("/proc/self/oom_score") - before;
+	diag("  score %ld, %ld more with the log", before, more);
+	expect(before > 0);
+	if (more < score_of(COUNTED * 9 / 10) || more > score_of(COUNTED * 11 / 10) + 2)
+		fail("%ld more for %ld pages, not %ld", more, (long)COUNTED, score_of(COUNTED));
+	rewind_now();
+}
+
 #define TABLE	(2UL << 20)
 
 /* A move of all that a page table maps moves no page by itself. */
@@ -471,11 +500,112 @@ static void full_group(long move, long unused)
 	rewind_now();
 }
 
+#define SERVED	"/tmp/served"
+
+static char *held;	/* SERVED_PAGES */
+
+static void *write_slowly(void *done)
+{
+	int fd = open(SERVED, O_WRONLY);
+
+	expect(fd >= 0 && write(fd, held, SERVED_PAGES * PAGE) == (ssize_t)(SERVED_PAGES * PAGE));
+	*(volatile int *)done = 1;
+	for (;;)
+		pause();
+}
+
+static void hear(int from)
+{
+	char byte;
+
+	expect(read(from, &byte, 1) == 1);
+}
+
+static void tell(int to) { expect(write(to, "", 1) == 1); }
+
+/* After them there are @more small ones. */
+static char *huge_pages(size_t count, size_t more)
+{
+	unsigned long at = (unsigned long)anon((count + 2) * HUGE / PAGE, 0);
+	char *start = (char *)((at + HUGE - 1) & ~(HUGE - 1));
+
+	expect(madvise(start, count * HUGE, MADV_HUGEPAGE) == 0);
+	memset(start, 'l', count * HUGE);
+	expect_eq(number_in("/proc/self/smaps_rollup", "AnonHugePages"), count * HUGE / 1024);
+	memset(start + count * HUGE, 'h', more * PAGE);
+	return start;
+}
+
+/* For a page that is pinned, nothing but a copy will do; and there is no memory for it. */
+static void lose_a_page(int from_server, int to_server)
+{
+	static volatile int done;
+	char limit[32], *rest;
+	pthread_t thread;
+	int fd;
+
+	enter_group("lost", "memory.max", "max");
+	write_text("/cgroup/lost/memory.swap.max", "0");
+	fill_with_cache();
+	/* Copies of a large one take all that a full group has left. */
+	rest = huge_pages(1, SERVED_PAGES);
+	held = rest + HUGE;
+	fd = open("/cgroup/lost/memory.max", O_WRONLY);
+	expect(fd >= 0);
+	if (checkpoint_plain())
+		fail("rewound without a page");
+	expect(pthread_create(&thread, NULL, write_slowly, (void *)&done) == 0);
+	hear(from_server);
+	snprintf(limit, sizeof(limit), "%ld", read_long("/cgroup/lost/memory.current"));
+	expect(write(fd, limit, strlen(limit)) > 0);
+	expect(madvise(rest, HUGE + SERVED_PAGES * PAGE, MADV_DONTNEED) == 0);
+	expect(write(fd, "max", 3) == 3);
+	tell(to_server);
+	while (!done)
+		usleep(1000);
+	/* Later entries have a place in the log. */
+	memset(rest, 'T', HUGE + SERVED_PAGES * PAGE);
+	for (int i = 0; i < 2; i++) {
+		expect_eq(sys_rewind(call_flags), -EOPNOTSUPP);
+		expect_reason("memory for the log ran out");
+	}
+	expect_filled(held, SERVED_PAGES, 'T');
+}
+
+static void page_lost(long unused, long unused2)
+{
+	int device = mount_served(SERVED), to_child[2], to_server[2], status;
+	unsigned long number;
+	pid_t pid;
+
+	expect(pipe(to_child) == 0 && pipe(to_server) == 0);
+	pid = fork();
+	if (pid == 0) {
+		close(device);
+		lose_a_page(to_child[0], to_server[1]);
+		_exit(CASE_PASS);
+	}
+	close(to_server[1]);
+	number = serve_until(device, FUSE_WRITE, FOPEN_DIRECT_IO);
+	tell(to_child[1]);
+	hear(to_server[0]);
+	answer_served(device, number, &(struct fuse_write_out){ .size = SERVED_PAGES * PAGE },
+		      sizeof(struct fuse_write_out));
+	/* Who closes the file has no one to wait for. */
+	umount2(SERVED, MNT_DETACH);
+	close(device);
+	expect(waitpid(pid, &status, 0) == pid);
+	expect_eq(status, 0);
+}
+
+enum { IMAGES, WRITTEN, READ_BACK };
+
 /*
  * swapoff must be able to read in what only the log still refers to, and what it brings
- * back of a request is the request's.
+ * back of a request is the request's; so is what was read back before, and has no place in
+ * the swap any more.
  */
-static void swap_off(long written, long unused)
+static void swap_off(long what, long unused)
 {
 	char *pages = anon(200, 's');
 	long gen;
@@ -489,11 +619,15 @@ static void swap_off(long written, long unused)
 	expect_filled(pages, 200, 's');
 	if (gen == 3)
 		return;
-	if (written)
+	if (what != IMAGES)
 		memset(pages, 'T', 200 * PAGE);
 	madvise(pages, 200 * PAGE, MADV_PAGEOUT);
-	if (!written)
+	if (what == IMAGES)
 		munmap(pages + 50 * PAGE, 100 * PAGE);
+	if (what == READ_BACK) {
+		expect(number_in("/proc/self/status", "VmSwap") > 0);
+		expect_filled(pages, 200, 'T');
+	}
 	expect(syscall(SYS_swapoff, swap_device()) == 0);
 	rewind_now();
 }
@@ -701,6 +835,95 @@ static long release_once(long delay_us)
 	return released == 0;
 }
 
+static long state_of(pid_t pid, const char *key)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/rewind", pid);
+	return number_in(path, key);
+}
+
+static void sit_in_a_request(int ready)
+{
+	char *pages = anon(1024, 'm');
+
+	expect_eq(sys_checkpoint(call_flags), 0);
+	memset(pages, 'T', 512 * PAGE);
+	expect_eq(write(ready, "r", 1), 1);
+	for (;;)
+		pause();
+}
+
+/* Memory that is taken from a process on its way out is there at once, and in no log. */
+static void released_for_good(long unused, long unused2)
+{
+	int ready[2], status, fd;
+	long before;
+	char byte;
+	pid_t pid;
+
+	expect(pipe(ready) == 0);
+	pid = fork();
+	if (pid == 0)
+		sit_in_a_request(ready[1]);
+	expect_eq(read(ready[0], &byte, 1), 1);
+	fd = syscall(SYS_pidfd_open, pid, 0);
+	expect(fd >= 0 && ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACEEXIT) == 0);
+	expect(kill(pid, SIGKILL) == 0);
+	expect(waitpid(pid, &status, 0) == pid && status >> 16 == PTRACE_EVENT_EXIT);
+	before = state_of(pid, "log_bytes");
+	expect(before >= 512 * (long)PAGE);
+	expect_eq(syscall(448 /* process_mrelease */, fd, 0), 0);
+	expect_eq(state_of(pid, "log_bytes"), before);
+	expect(ptrace(PTRACE_DETACH, pid, NULL, NULL) == 0);
+	expect(waitpid(pid, &status, 0) == pid);
+}
+
+enum { LARGE = 8 };	/* huge pages */
+
+static void be_large(int ready)
+{
+	huge_pages(LARGE, 0);
+	expect_eq(sys_checkpoint(call_flags), 0);
+	expect_eq(write(ready, "r", 1), 1);
+	for (;;)
+		pause();
+}
+
+static long allocated(void)
+{
+	static const char *const zones[] = { "pgalloc_dma", "pgalloc_dma32", "pgalloc_normal", "pgalloc_movable" };
+	long pages = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(zones); i++)
+		if (vmstat(zones[i]) > 0)
+			pages += vmstat(zones[i]);
+	return pages;
+}
+
+/* A page of the snapshot that is part of a large one is saved by copying, but not at the end. */
+static void nothing_saved_at_the_end(long unused, long unused2)
+{
+	long before, pages;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	expect(pipe(ready) == 0);
+	pid = fork();
+	if (pid == 0)
+		be_large(ready[1]);
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		fail("no checkpoint");
+	before = allocated();
+	expect(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	pages = allocated() - before;
+	diag("  %ld pages were allocated meanwhile", pages);
+	if (pages > LARGE * (long)(HUGE / PAGE) / 4)
+		fail("%ld pages were allocated for the end of a process", pages);
+}
+
 static long released;
 
 static void release_later_and_later(long number)
@@ -729,8 +952,9 @@ int main(int argc, char **argv)
 		{ "a file cut short by another", truncated, 1, 0, 0, 0 },
 		{ "a file cut short all the time", truncated_all_the_time, 0, 0, 0, 60 },
 		{ "a file reset in between", file_reset_in_between, 0, 0, 0, 0 },
-		{ "swapoff with images in swap", swap_off, 0, 0, 0, 60 },
-		{ "swapoff with what a request wrote", swap_off, 1, 0, 0, 60 },
+		{ "swapoff with images in swap", swap_off, IMAGES, 0, 0, 60 },
+		{ "swapoff with what a request wrote", swap_off, WRITTEN, 0, 0, 60 },
+		{ "swapoff with what a request read back", swap_off, READ_BACK, 0, 0, 60 },
 		{ "accounting over 100 generations", accounting, 100, 0, 0, 60 },
 		{ "limits too small for the restore", tiny_limits, 0, 0, 0, 0 },
 		{ "freed lazily before the checkpoint", freed_lazily, 0, 0, 0, 0 },
@@ -739,9 +963,13 @@ int main(int argc, char **argv)
 		{ "a huge page of zeroes moved", zeroes_moved, 0, 0, 0, 0 },
 		{ "pages given back in a full group", full_group, 0, 0, 0, 60 },
 		{ "pages moved in a full group", full_group, 1, 0, 0, 60 },
+		{ "a page that could not be saved", page_lost, 0, 0, 0, 60 },
 		{ "core dumps", core_dumps, 10, 0, 0, 60 },
+		{ "memory released for good", released_for_good, 0, 0, 0, 0 },
+		{ "nothing is saved at the end", nothing_saved_at_the_end, 0, 0, 0, 0 },
 		{ "memory released by another at the end", released_by_another, 24, 0, 0, 60 },
 		{ "the log is charged", log_is_charged, 0, 0, 0, 0 },
+		{ "the log is counted for the OOM killer", log_is_counted, 0, 0, 0, 60 },
 		{ "counters", counters, 0, 0, 0, 0 },
 		{ "the published protocol, argument 1", published_protocol, 1, 0, 0, 0 },
 		{ "the published protocol, argument 2", published_protocol, 2, 0, 0, 0 },
