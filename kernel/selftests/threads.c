@@ -409,6 +409,38 @@ static void in_turn(long count, long generations)
 	rewind_in_turn(NULL);
 }
 
+static void *rewind_when_told(void *unused)
+{
+	__sync_fetch_and_add(&started, 1);
+	while (!turns)
+		;
+	rewind_now();
+}
+
+/* Whoever is back before the caller of the rewind is through with all that sleep is not told to wait. */
+static void one_after_the_other(long sleepers, long generations)
+{
+	static int word;
+	pthread_t thread;
+	long gen;
+
+	for (long i = 0; i < sleepers; i++)
+		expect(pthread_create(&thread, NULL, sleep_for_good, &word) == 0);
+	expect(pthread_create(&thread, NULL, rewind_when_told, NULL) == 0);
+	while (started <= sleepers)
+		usleep(1000);
+	usleep(10000);
+	gen = sys_checkpoint(call_flags);
+	expect(gen >= 0);
+	if (gen == generations)
+		return;
+	if (gen & 1)
+		rewind_now();
+	turns = 1;
+	for (;;)
+		pause();
+}
+
 #define IDLE_PRIORITY	(2 << 13 | 4)	/* best effort, the default level */
 
 /* Changes what cannot be put back of another thread, and back, all the time. */
@@ -833,6 +865,7 @@ int main(int argc, char **argv)
 		{ "the mask outside sigsuspend", sigsuspend_mask, 0, 0, 0, 0 },
 		{ "a thread of the checkpoint has ended", a_thread_has_ended, 0, 0, 0, 0 },
 		{ "all threads rewind in turn", in_turn, 4, 300, 0, 60 },
+		{ "a rewind right after another thread's", one_after_the_other, 60, 200, 0, 60 },
 		{ "the main thread has exited before the checkpoint", without_the_main_thread, 0, 0, 0, 0 },
 		{ "changed by a later thread", changed_by_a_later_thread, 500, 0, 0, 60 },
 		{ "a later thread unshared its files", a_thread_unshared, 0x400, 0, 0, 0 },
