@@ -181,6 +181,8 @@ static void print_stack(pid_t pid)
 }
 
 #define DEATH_MS	10000
+/* How often the usual time a case, or the end of a process, may take: checkers make a kernel slow. */
+static unsigned long patience = 1;
 
 /* The children that a case has left behind; 0 at the end of the list. */
 static int list_children(pid_t *pids, int size)
@@ -212,7 +214,7 @@ static int list_children(pid_t *pids, int size)
  */
 static void reap_strays(void)
 {
-	long deadline = now_ms() + DEATH_MS;
+	long deadline = now_ms() + DEATH_MS * (long)patience;
 	pid_t pids[256];
 	int count;
 
@@ -234,9 +236,6 @@ static void reap_strays(void)
 }
 
 /* Serve the subject until it ends; returns its wait status, or -1 when its time is up. */
-/* How often the usual time a case may take: checkers make a kernel slow. */
-static unsigned long patience = 1;
-
 static int attend(struct watch *watch, unsigned int limit_s)
 {
 	long deadline = now_ms() + limit_s * 1000L;
