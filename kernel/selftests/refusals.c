@@ -279,9 +279,12 @@ static void shared_address_space(void)
 	expect(clone(wait_here, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) > 0);
 }
 
+static volatile int unshared;
+
 static void *stop_sharing(void *what)
 {
 	expect(syscall(SYS_unshare, (long)what) == 0);
+	unshared = 1;
 	for (;;)
 		pause();
 }
@@ -291,7 +294,8 @@ static void start_unsharing(long what)
 	pthread_t thread;
 
 	expect(pthread_create(&thread, NULL, stop_sharing, (void *)what) == 0);
-	usleep(20000);
+	while (!unshared)
+		usleep(1000);
 }
 
 static void thread_with_own_files(void) { start_unsharing(CLONE_FILES); }
