@@ -190,6 +190,7 @@ static void dead_child(void)
 
 static char stack[32768] __attribute__((aligned(64)));
 
+static volatile int in_place;	/* what a thread was started for */
 static int *held;
 
 static void want_it(void *unused)
@@ -252,6 +253,7 @@ static void *as_32_bits(void *code)
 		(unsigned long)code, 0x23
 	};
 
+	in_place = 1;
 	asm volatile("ljmpl *%0" : : "m"(there));
 	return NULL;
 }
@@ -265,6 +267,8 @@ static void thread_of_32_bits(void)
 	expect(code != MAP_FAILED);
 	memcpy(code, "\xeb\xfe", 2);
 	expect(pthread_create(&thread, NULL, as_32_bits, code) == 0);
+	while (!in_place)
+		usleep(1000);
 	usleep(20000);
 }
 
@@ -279,12 +283,10 @@ static void shared_address_space(void)
 	expect(clone(wait_here, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) > 0);
 }
 
-static volatile int unshared;
-
 static void *stop_sharing(void *what)
 {
 	expect(syscall(SYS_unshare, (long)what) == 0);
-	unshared = 1;
+	in_place = 1;
 	for (;;)
 		pause();
 }
@@ -294,7 +296,7 @@ static void start_unsharing(long what)
 	pthread_t thread;
 
 	expect(pthread_create(&thread, NULL, stop_sharing, (void *)what) == 0);
-	while (!unshared)
+	while (!in_place)
 		usleep(1000);
 }
 
@@ -336,6 +338,7 @@ static void pinned_memory(void)
 static void *poll_a_ring(void *unused)
 {
 	ring_with(IORING_SETUP_SQPOLL);
+	in_place = 1;
 	for (;;)
 		pause();
 }
@@ -345,7 +348,8 @@ static void kernel_worker(void)
 	pthread_t thread;
 
 	expect(pthread_create(&thread, NULL, poll_a_ring, NULL) == 0);
-	usleep(50000);
+	while (!in_place)
+		usleep(1000);
 }
 
 /* Of a thread that is younger, or waits on a ring of one: what is under way is of the request. */
