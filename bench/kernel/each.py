@@ -69,15 +69,18 @@ listed() {
   make -s -f $each/list.mk dir="$1" 2> /dev/null | grep -qxF -e "$2"
 }
 
-# Objects of the sources that are there and that this configuration has.
+# Objects of the sources that are there and that this configuration has; some are part of another source.
 objects() {
   while read -r source own; do
     [ -f "$source" ] || continue
     folder=${source%/*} file=${source##*/}
-    listed "$folder" "${file%.c}.o" || continue
+    unit=$file
+    listed "$folder" "${unit%.c}.o" || unit=$(grep -lxF "#include \"$file\"" "$folder"/*.c | head -n 1)
+    unit=${unit##*/}
+    [ -n "$unit" ] && listed "$folder" "${unit%.c}.o" || continue
     [ "$own" = - ] || listed "${folder%/*}" "${folder##*/}/" || continue
     echo "$source" >> $each/ever
-    echo "${source%.c}.o"
+    echo "$folder/${unit%.c}.o"
   done < $each/sources
 }
 
