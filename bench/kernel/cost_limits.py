@@ -8,13 +8,13 @@ from pathlib import Path
 from pydantic import PositiveFloat
 
 from bench.build.digest import digest_of
-from bench.errors import ConfigError, KernelError, RunIncompleteError
+from bench.errors import KernelError, RunIncompleteError
 from bench.kernel import cost, cost_report, suite
 from bench.kernel.fit import Summary, number
-from bench.kernel.thresholds import unknown_figures
+from bench.kernel.thresholds import load_figures
 from bench.paths import CONFIGS
 from bench.progress import Progress
-from bench.tomlfile import Strict, convert, read
+from bench.tomlfile import Strict
 
 FILE = CONFIGS / "kernel-cost.toml"
 NAME = "cost"
@@ -29,13 +29,7 @@ class CostLimits(Strict):
 
 def load(path: Path = FILE) -> Mapping[str, float]:
     """Read and check the file; ConfigError names every fault."""
-    problems: list[str] = []
-    found = convert(read(path, problems), CostLimits, str(path), problems)
-    if found is not None:
-        problems += unknown_figures(found.limits, f"{path}: limits")
-    if problems or found is None:
-        raise ConfigError(problems, hint=f"mend {path}")
-    return found.limits
+    return load_figures(path, CostLimits, "limits").limits
 
 
 def above(summary: Summary, limits: Mapping[str, float]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -13,6 +14,7 @@ from bench.paths import CONFIGS
 from bench.tomlfile import Strict, convert, read
 
 FILE = CONFIGS / "regress.toml"
+File = TypeVar("File", bound=Strict)
 
 
 class Limit(Strict):
@@ -42,16 +44,21 @@ class Thresholds(Strict):
 
 def load(path: Path = FILE) -> Thresholds:
     """Read and check the file; ConfigError names every fault."""
+    return load_figures(path, Thresholds, "figures")
+
+
+def load_figures(path: Path, kind: type[File], table: str) -> File:
+    """The same of any file whose `table` goes by the names of figures."""
     problems: list[str] = []
-    thresholds = convert(read(path, problems), Thresholds, str(path), problems)
-    if thresholds is not None:
-        problems += unknown_figures(thresholds.figures, f"{path}: figures")
-    if problems or thresholds is None:
+    found = convert(read(path, problems), kind, str(path), problems)
+    if found is not None:
+        problems += _unknown_figures(getattr(found, table), f"{path}: {table}")
+    if problems or found is None:
         raise ConfigError(problems, hint=f"mend {path}")
-    return thresholds
+    return found
 
 
-def unknown_figures(names: Iterable[str], where: str) -> list[str]:
+def _unknown_figures(names: Iterable[str], where: str) -> list[str]:
     """A line for each name that is no figure of `Summary`."""
     known = Summary.__dataclass_fields__
     return [

@@ -805,26 +805,36 @@ static void core_dumps(long rounds, long unused)
 	expect_eq(write_text(pattern, "core"), 0);
 }
 
-/* Another frees the memory of a process that was killed, while that is on its way out. */
-static long release_once(long delay_us)
+/* A child that sleeps for good; returns when it has come to the end of @life. */
+static pid_t start_child(void (*life)(void))
 {
-	int ready[2], fd;
-	long released;
-	char byte;
+	int ready[2];
 	pid_t pid;
 
 	expect(pipe(ready) == 0);
 	pid = fork();
 	if (pid == 0) {
 		close(ready[0]);
-		be_in_a_request(1024);
-		expect_eq(write(ready[1], "r", 1), 1);
+		life();
+		tell(ready[1]);
 		for (;;)
 			pause();
 	}
 	close(ready[1]);
-	expect_eq(read(ready[0], &byte, 1), 1);
+	hear(ready[0]);
 	close(ready[0]);
+	return pid;
+}
+
+static void be_in_a_large_request(void) { be_in_a_request(1024); }
+
+/* Another frees the memory of a process that was killed, while that is on its way out. */
+static long release_once(long delay_us)
+{
+	pid_t pid = start_child(be_in_a_large_request);
+	long released;
+	int fd;
+
 	fd = syscall(SYS_pidfd_open, pid, 0);
 	expect(fd >= 0 && kill(pid, SIGKILL) == 0);
 	usleep(delay_us);
@@ -843,30 +853,21 @@ static long state_of(pid_t pid, const char *key)
 	return number_in(path, key);
 }
 
-static void sit_in_a_request(int ready)
+static void be_in_a_first_request(void)
 {
 	char *pages = anon(1024, 'm');
 
 	expect_eq(sys_checkpoint(call_flags), 0);
 	memset(pages, 'T', 512 * PAGE);
-	expect_eq(write(ready, "r", 1), 1);
-	for (;;)
-		pause();
 }
 
 /* Memory that is taken from a process on its way out is there at once, and in no log. */
 static void released_for_good(long unused, long unused2)
 {
-	int ready[2], status, fd;
+	pid_t pid = start_child(be_in_a_first_request);
+	int status, fd;
 	long before;
-	char byte;
-	pid_t pid;
 
-	expect(pipe(ready) == 0);
-	pid = fork();
-	if (pid == 0)
-		sit_in_a_request(ready[1]);
-	expect_eq(read(ready[0], &byte, 1), 1);
 	fd = syscall(SYS_pidfd_open, pid, 0);
 	expect(fd >= 0 && ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACEEXIT) == 0);
 	expect(kill(pid, SIGKILL) == 0);
@@ -881,13 +882,10 @@ static void released_for_good(long unused, long unused2)
 
 enum { LARGE = 8 };	/* huge pages */
 
-static void be_large(int ready)
+static void be_large(void)
 {
 	huge_pages(LARGE, 0);
 	expect_eq(sys_checkpoint(call_flags), 0);
-	expect_eq(write(ready, "r", 1), 1);
-	for (;;)
-		pause();
 }
 
 static long allocated(void)
@@ -904,19 +902,9 @@ static long allocated(void)
 /* A page of the snapshot that is part of a large one is saved by copying, but not at the end. */
 static void nothing_saved_at_the_end(long unused, long unused2)
 {
-	long before, pages;
-	int ready[2];
-	char byte;
-	pid_t pid;
+	pid_t pid = start_child(be_large);
+	long before = allocated(), pages;
 
-	expect(pipe(ready) == 0);
-	pid = fork();
-	if (pid == 0)
-		be_large(ready[1]);
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1)
-		fail("no checkpoint");
-	before = allocated();
 	expect(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
 	pages = allocated() - before;
 	diag("  %ld pages were allocated meanwhile", pages);
